@@ -1,7 +1,5 @@
 """What a bijection is."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import equinox as eqx

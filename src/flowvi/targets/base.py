@@ -1,7 +1,5 @@
 """What a target is: a posterior as the rest of flowvi sees it."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -77,28 +75,28 @@ class Target(eqx.Module):
         """Coordinate values of the named dimensions."""
 
     @staticmethod
-    def from_log_density(log_density: Callable, example: Any, supports: Mapping[str, Any] | None = None) -> Target:
+    def from_log_density(log_density: Callable, example: Any, supports: Mapping[str, Any] | None = None) -> "Target":
         """A target from a JAX function of a pytree of parameters on their own scale; see `flowvi.targets.jax`."""
         from flowvi.targets.jax import JaxTarget
 
         return JaxTarget.build(log_density, example, supports)
 
     @staticmethod
-    def from_numpyro(model: Callable, *args: Any, **kwargs: Any) -> Target:
+    def from_numpyro(model: Callable, *args: Any, **kwargs: Any) -> "Target":
         """A target from a NumPyro model and its arguments; see `flowvi.targets.numpyro`."""
         from flowvi.targets.numpyro import NumpyroTarget
 
         return NumpyroTarget.build(model, args, kwargs)
 
     @staticmethod
-    def from_pymc(model: pymc.Model) -> Target:
+    def from_pymc(model: "pymc.Model") -> "Target":
         """A target from a PyMC model; see `flowvi.targets.pymc`."""
         from flowvi.targets.pymc import PymcTarget
 
         return PymcTarget.build(model)
 
     @staticmethod
-    def from_stan(program: Any, data: Any = None) -> Target:
+    def from_stan(program: Any, data: Any = None) -> "Target":
         """A target from a Stan program and its data; see `flowvi.targets.stan`."""
         from flowvi.targets.stan import StanTarget
 

@@ -1,0 +1,319 @@
+"""NumPyro models as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from math import prod
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from flowvi.errors import DataError, DependencyError, ModelError, SupportError
+from flowvi.precision import double_precision
+from flowvi.targets.base import Draws, Target
+
+try:
+
+    from numpyro import handlers
+    from numpyro.distributions import ImproperUniform, Unit, biject_to
+    from numpyro.infer import Predictive, log_likelihood
+    from numpyro.infer.util import constrain_fn, potential_energy
+except ImportError as error:
+    raise DependencyError("NumPyro models need NumPyro: pip install 'flowvi[numpyro]'.") from error
+
+_NEEDS_VALUES = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+class _Site(eqx.Module):
+    """What tracing tells of a latent site."""
+
+    name: str
+    shape: tuple[int, ...]
+    unconstrained_shape: tuple[int, ...]
+
+
+class _Constant:
+    """Data a model inspects while it is traced: compared by identity, since its values are part of the program."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+@final
+class NumpyroTarget(Target):
+    """The posterior of a NumPyro model given its arguments.
+
+    Arrays and floats among the arguments are traced, so that new data of the same shapes compile nothing; ints, strings and
+    everything else are static. A model that needs the values of its data while it is traced gets them as constants.
+    Draws are constrained by replaying the model, so supports may depend on other parameters.
+
+    Example:
+        >>> import numpyro, numpyro.distributions as dist
+        >>> def model(y):
+        ...     mu = numpyro.sample("mu", dist.Normal(0, 1))
+        ...     numpyro.sample("y", dist.Normal(mu, 1), obs=y)
+        >>> Target.from_numpyro(model, np.array([0.3, 1.2])).coordinates
+        ('mu',)
+    """
+
+    dim: int = eqx.field(static=True)
+    coordinates: tuple[str, ...] = eqx.field(static=True)
+    improper: tuple[str, ...] = eqx.field(static=True)
+    model: Callable = eqx.field(static=True)
+    sites: tuple[_Site, ...] = eqx.field(static=True)
+    arrays: tuple[Array | None, ...]
+    others: tuple[Hashable, ...] = eqx.field(static=True)
+    structure: Any = eqx.field(static=True)
+
+    @staticmethod
+    @double_precision
+    def build(model: Callable, args: tuple = (), kwargs: Mapping[str, Any] | None = None) -> NumpyroTarget:
+        """Trace the model abstractly and describe its latent sites.
+
+        Raises:
+            ModelError: the model has no parameters, a discrete latent, a subsampling plate or `numpyro.param` sites.
+            DataError: an argument is an array that is not numeric.
+        """
+        arrays, others, structure = _split((args, dict(kwargs or {})))
+        try:
+            sites, improper = _latent_sites(model, arrays, others, structure)
+        except _NEEDS_VALUES:
+            others = tuple(o if a is None else _Constant(a) for a, o in zip(arrays, others, strict=True))
+            arrays = (None,) * len(arrays)
+            sites, improper = _latent_sites(model, arrays, others, structure)
+        if not sites:
+            raise ModelError(
+                f"The NumPyro model {_name(model)} has no parameters: every `numpyro.sample` site is observed. "
+                "Nothing is left to infer."
+            )
+        return NumpyroTarget(
+            dim=sum(prod(s.unconstrained_shape) for s in sites),
+            coordinates=tuple(label for s in sites for label in _labels(s)),
+            improper=improper,
+            model=model,
+            sites=sites,
+            arrays=arrays,
+            others=others,
+            structure=structure,
+        )
+
+    def arguments(self) -> tuple[tuple, dict[str, Any]]:
+        """The model's positional and keyword arguments."""
+        return _join(self.arrays, self.others, self.structure)
+
+    def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
+        """log p(parameters, data) + log |det d parameters / dz|, by NumPyro's own replay of the model."""
+        args, kwargs = self.arguments()
+        return -potential_energy(self.model, args, kwargs, self._unravel(z))
+
+    @double_precision
+    def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
+        """Latent and deterministic sites at unconstrained points (n, dim); `seed` has no effect."""
+        return {k: np.asarray(v) for k, v in _constrain(self, jnp.asarray(z)).items()}
+
+    @double_precision
+    def unconstrain(self, parameters: Mapping[str, Any]) -> Float[np.ndarray, " dim"]:
+        """The unconstrained point of one value for every latent site.
+
+        Raises:
+            DataError: a site is missing or has the wrong shape.
+            SupportError: a value lies outside the support of its site.
+        """
+        for site in self.sites:
+            if site.name not in parameters:
+                raise DataError(f"No value for parameter '{site.name}'; the model's are {[s.name for s in self.sites]}.")
+            if np.shape(parameters[site.name]) != site.shape:
+                raise DataError(
+                    f"Parameter '{site.name}' has shape {np.shape(parameters[site.name])}; the model's is {site.shape}."
+                )
+        z = _unconstrain(self, {s.name: jnp.asarray(parameters[s.name], float) for s in self.sites})
+        if not np.isfinite(z).all():
+            label = self.coordinates[int(np.flatnonzero(~np.isfinite(z))[0])]
+            raise SupportError(f"The value given for '{label}' lies outside, or at the edge of, its support.")
+        return np.asarray(z)
+
+    @double_precision
+    def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
+        """Draws of the observed sites, with the model's own arguments unless new ones are given."""
+        own_args, own_kwargs = self.arguments()
+        args, kwargs = args or own_args, {**own_kwargs, **kwargs}
+        observed = [name for name in self.observed_data()]
+        predictive = Predictive(
+            handlers.uncondition(self.model), posterior_samples=self._latents(draws), return_sites=observed
+        )
+        out = predictive(jax.random.key(seed), *args, **kwargs)
+        return {name: np.asarray(out[name]) for name in observed}
+
+    @double_precision
+    def log_likelihood(self, draws: Draws) -> Draws:
+        """Pointwise log likelihood of each observed site; `numpyro.factor` terms have none."""
+        args, kwargs = self.arguments()
+        out = log_likelihood(self.model, self._latents(draws), *args, parallel=False, **kwargs)
+        return {name: np.asarray(out[name]) for name in self.observed_data()}
+
+    def observed_data(self) -> dict[str, np.ndarray]:
+        """The observed values, by site."""
+        return {name: np.asarray(value) for name, value in _observed(self).items()}
+
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """Plate names, for the sites whose axes are all plates."""
+        named = {}
+        for name, site in _sites(self).items():
+            if site["type"] != "sample" or isinstance(site["fn"], Unit):
+                continue
+            plates = {frame.dim: frame.name for frame in site["cond_indep_stack"]}
+            batch = range(-len(site["fn"].batch_shape), 0)
+            if plates and not site["fn"].event_shape and all(axis in plates for axis in batch):
+                named[name] = tuple(plates[axis] for axis in batch)
+        return named
+
+    def coords(self) -> dict[str, np.ndarray]:
+        """Indices along each plate."""
+        return {
+            name: np.arange(site["args"][0]) for name, site in _sites(self).items() if site["type"] == "plate"
+        }
+
+    def _unravel(self, z: Float[Array, " dim"]) -> dict[str, Array]:
+        ends = np.cumsum([prod(s.unconstrained_shape) for s in self.sites])
+        parts = jnp.split(z, ends[:-1])
+        return {s.name: p.reshape(s.unconstrained_shape) for s, p in zip(self.sites, parts, strict=True)}
+
+    def _latents(self, draws: Draws) -> dict[str, Array]:
+        return {s.name: jnp.asarray(draws[s.name]) for s in self.sites}
+
+
+@eqx.filter_jit
+def _constrain(target: NumpyroTarget, z: Float[Array, "n dim"]) -> dict[str, Array]:
+    args, kwargs = target.arguments()
+    replay = partial(constrain_fn, target.model, args, kwargs, return_deterministic=True)
+    return jax.vmap(lambda one: replay(target._unravel(one)))(z)
+
+
+@eqx.filter_jit
+def _unconstrain(target: NumpyroTarget, parameters: dict[str, Array]) -> Float[Array, " dim"]:
+    args, kwargs = target.arguments()
+    model = handlers.substitute(handlers.seed(target.model, jax.random.key(0)), data=parameters)
+    sites = handlers.trace(model).get_trace(*args, **kwargs)
+    parts = [biject_to(sites[s.name]["fn"].support).inv(parameters[s.name]).ravel() for s in target.sites]
+    return jnp.concatenate(parts)
+
+
+def _split(arguments: Any) -> tuple[tuple[Array | None, ...], tuple[Hashable, ...], Any]:
+    """Leaves as arrays (traced) and others (static), each with None in the other's places, and the tree's structure."""
+    leaves, structure = jax.tree.flatten(arguments, is_leaf=lambda leaf: leaf is None)
+    arrays, others = [], []
+    for leaf in leaves:
+        traced = isinstance(leaf, float | np.floating) or hasattr(leaf, "__array__")
+        arrays.append(_as_array(leaf) if traced else None)
+        others.append(None if traced else leaf)
+    return tuple(arrays), tuple(others), structure
+
+
+def _as_array(leaf: Any) -> Array:
+    if jax.dtypes.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key):
+        return leaf
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "biufc":
+        raise DataError(
+            f"An argument of the model is an array of type {array.dtype}, shape {array.shape}; arrays must be numeric. "
+            "Encode categories as integers."
+        )
+    return jnp.asarray(array, float if array.dtype.kind == "f" else None)
+
+
+def _join(arrays: tuple, others: tuple, structure: Any) -> Any:
+    leaves = [
+        (o.value if isinstance(o, _Constant) else o) if a is None else a for a, o in zip(arrays, others, strict=True)
+    ]
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _latent_sites(
+    model: Callable, arrays: tuple, others: tuple, structure: Any
+) -> tuple[tuple[_Site, ...], tuple[str, ...]]:
+    """Names and shapes of the latent sites, and which of them have improper priors; nothing is computed."""
+    found: list[_Site] = []
+    improper: list[str] = []
+
+    def describe(arrays: tuple) -> None:
+        args, kwargs = _join(arrays, others, structure)
+        for name, site in _trace_inside_support(model, args, kwargs).items():
+            _check(model, name, site)
+            if site["type"] == "sample" and not site["is_observed"]:
+                shape = site["fn"].shape()
+                found.append(_Site(name, shape, biject_to(site["fn"].support).inverse_shape(shape)))
+                base = site["fn"]
+                while hasattr(base, "base_dist"):
+                    base = base.base_dist
+                if isinstance(base, ImproperUniform):
+                    improper.append(name)
+
+    jax.eval_shape(describe, arrays)
+    return tuple(found), tuple(improper)
+
+
+def _trace_inside_support(model: Callable, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's sites with every latent at the image of zero: improper priors cannot be sampled from."""
+
+    def inside(site: dict[str, Any]) -> Array | None:
+        if site["type"] != "sample" or site["is_observed"] or site["fn"].support.is_discrete:
+            return None
+        bijection = biject_to(site["fn"].support)
+        return bijection(jnp.zeros(bijection.inverse_shape(site["fn"].shape())))
+
+    seeded = handlers.seed(handlers.substitute(model, substitute_fn=inside), jax.random.key(0))
+    return handlers.trace(seeded).get_trace(*args, **kwargs)
+
+
+def _check(model: Callable, name: str, site: dict[str, Any]) -> None:
+    if site["type"] == "param":
+        raise ModelError(
+            f"'{name}' in {_name(model)} is a `numpyro.param`, which has no prior. Give it one with `numpyro.sample`."
+        )
+    if site["type"] == "plate" and site["args"][1] is not None and site["args"][1] < site["args"][0]:
+        raise ModelError(
+            f"Plate '{name}' in {_name(model)} subsamples {site['args'][1]} of {site['args'][0]} rows; mini-batches are not "
+            "supported. Remove `subsample_size`: gradients are evaluated in chunks that fit in memory."
+        )
+    if site["type"] == "sample" and not site["is_observed"] and site["fn"].support.is_discrete:
+        raise ModelError(
+            f"Parameter '{name}' in {_name(model)} is discrete ({type(site['fn']).__name__}); flows need continuous "
+            "parameters. Sum it out of the model, for example with `dist.MixtureSameFamily` or a `numpyro.factor` of its "
+            "log-sum-exp."
+        )
+
+
+@eqx.filter_jit
+def _observed(target: NumpyroTarget) -> dict[str, Array]:
+    return {
+        name: site["value"]
+        for name, site in _sites(target).items()
+        if site["type"] == "sample" and site["is_observed"] and not isinstance(site["fn"], Unit)
+    }
+
+
+def _sites(target: NumpyroTarget) -> dict[str, Any]:
+    args, kwargs = target.arguments()
+    return _trace_inside_support(target.model, args, kwargs)
+
+
+def _labels(site: _Site) -> list[str]:
+    if site.unconstrained_shape == ():
+        return [site.name]
+    return [f"{site.name}[{','.join(map(str, i))}]" for i in np.ndindex(site.unconstrained_shape)]
+
+
+def _name(model: Callable) -> str:
+    return getattr(model, "__name__", type(model).__name__)
+
+
