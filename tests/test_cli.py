@@ -1,0 +1,211 @@
+"""The command line: what it hands to `fit`, what it prints, and how it says that something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flowvi
+from flowvi.cli import main
+from flowvi.errors import DensityError
+
+COIN = """
+import numpyro
+import numpyro.distributions as dist
+
+def model(heads, seed=0):
+    p = numpyro.sample("p", dist.Beta(1.0, 1.0))
+    numpyro.sample("heads", dist.Binomial(10, p), obs=heads)
+
+data = {"heads": 7.0}
+"""
+
+
+@dataclass
+class FakePosterior:
+    """Answers what the command line asks a posterior, and remembers where it was saved."""
+
+    log_evidence: Any = None
+    saved: list[Path] = field(default_factory=list)
+
+    class Verdict:
+        level = "inconclusive"
+
+        def __str__(self) -> str:
+            return "inconclusive: too few draws"
+
+    verdict = Verdict()
+
+    def summary(self) -> str:
+        return "the table"
+
+    def save(self, path: Path) -> None:
+        self.saved.append(path)
+
+
+@dataclass
+class FakeFit:
+    """In place of `flowvi.fit`: records its call."""
+
+    posterior: FakePosterior = field(default_factory=FakePosterior)
+    error: BaseException | None = None
+    model: Any = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, model: Any, **arguments: Any) -> FakePosterior:
+        self.model, self.arguments = model, arguments
+        if self.error is not None:
+            raise self.error
+        return self.posterior
+
+
+@pytest.fixture
+def fit(monkeypatch: pytest.MonkeyPatch) -> FakeFit:
+    fake = FakeFit()
+    monkeypatch.setattr(flowvi, "fit", fake)
+    return fake
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Any:
+    """Write a file into a temporary directory."""
+
+    def write(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_options_reach_fit_and_the_answer_is_printed(fit, file, tmp_path, capsys) -> None:
+    path = file("m.py", "def log_density(p): return 0.0\nexample = {'x': 0.0}\nsupports = {'x': 'positive'}")
+    out = tmp_path / "new" / "run"
+    options = ["--seed", "3", "--flow", "iaf", "--draws", "50", "--quiet", "--out", str(out)]
+    assert main(["fit", path, *options]) == 0
+    expected = {"example": {"x": 0.0}, "supports": {"x": "positive"}}
+    assert fit.arguments == expected | {"seed": 3, "flow": "iaf", "draws": 50, "progress": False}
+    assert fit.posterior.saved == [out]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "the table"
+    assert "inconclusive: too few draws" in printed
+    assert printed[-1] == "verdict: inconclusive"
+
+
+def test_log_evidence_is_printed_with_its_standard_error(fit, file, capsys) -> None:
+    fit.posterior.log_evidence = flowvi.Estimate(-31.3114, 0.0042)
+    main(["fit", file("m.py", "def log_density(p): return 0.0\nexample = 0.0")])
+    assert "log evidence: -31.3114 (standard error 0.0042)" in capsys.readouterr().out
+
+
+def test_a_numpyro_model_gets_the_data_of_its_file(fit, file) -> None:
+    assert main(["fit", file("m.py", COIN)]) == 0
+    assert isinstance(fit.model, flowvi.Target)
+    np.testing.assert_array_equal(fit.model.observed_data()["heads"], 7.0)
+
+
+def test_data_on_the_command_line_replace_the_file_s_own(fit, file) -> None:
+    # `seed` is an option of `fit` too, which must not matter to a model that calls an argument so
+    data = file("d.json", json.dumps({"heads": [3.0, 4.0], "seed": 1}))
+    assert main(["fit", file("m.py", COIN), "--data", data]) == 0
+    np.testing.assert_array_equal(fit.model.observed_data()["heads"], [3.0, 4.0])
+
+
+def test_a_model_file_imports_its_neighbours(fit, file) -> None:
+    file("neighbour_of_the_model.py", "example = {'x': 0.0}")
+    path = file("m.py", "from neighbour_of_the_model import example\ndef log_density(p): return 0.0")
+    assert main(["fit", path]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("m.py", "x = 1", "neither `model` nor `log_density`"),
+        ("m.py", "\n\nx = 1 / 0", "m.py:3: ZeroDivisionError"),
+        ("m.py", "def broken(:", "m.py:1: SyntaxError"),
+        ("m.py", "import no_such_package_here", "m.py:1: ModuleNotFoundError"),
+        ("m.py", "def log_density(p): return 0.0", "not `example`"),
+        ("m.py", "def model(): pass\ndata = [1]", "is a list"),
+        ("m.txt", "", "neither a Python file"),
+    ],
+)
+def test_a_bad_model_file_is_one_line_on_stderr(fit, file, capsys, name, text, said) -> None:
+    assert main(["fit", file(name, text)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[1, 2]", "holds a list"),
+        ('{"heads": [[1], [1, 2]]}', "`heads` are lists of unequal lengths"),
+        ('{"heads": ["a"]}', "`heads` are not numbers"),
+    ],
+)
+def test_a_bad_data_file_says_what_is_wrong(fit, file, capsys, text, said) -> None:
+    assert main(["fit", file("m.py", COIN), "--data", file("d.json", text)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_missing_files_are_named(fit, file, capsys) -> None:
+    assert main(["fit", "no/such/model.py"]) == 2
+    assert "no/such/model.py" in capsys.readouterr().err
+    assert main(["fit", file("m.py", COIN), "--data", "no/such/data.json"]) == 2
+    assert "no/such/data.json" in capsys.readouterr().err
+
+
+def test_data_for_a_model_that_holds_its_own_are_refused(fit, file, capsys) -> None:
+    data = file("d.json", "{}")
+    assert main(["fit", file("m.py", "model = 3"), "--data", data]) == 2
+    assert "holds its data already" in capsys.readouterr().err
+    assert main(["fit", file("m.py", "example = 0.0\ndef log_density(p): return 0.0"), "--data", data]) == 2
+    assert "takes parameters only" in capsys.readouterr().err
+
+
+def test_an_unwritable_directory_is_found_before_the_fit(fit, file, capsys) -> None:
+    occupied = file("occupied", "")
+    assert main(["fit", file("m.py", COIN), "--out", occupied]) == 2
+    assert occupied in capsys.readouterr().err
+    assert fit.model is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [(DensityError("nan at tau = 0"), 2, "nan at tau = 0"), (KeyboardInterrupt(), 130, "interrupted")],
+)
+def test_what_fit_raises_is_one_line(fit, file, capsys, error, status, said) -> None:
+    fit.error = error
+    assert main(["fit", file("m.py", COIN)]) == status
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", ["", "fit", "fit m.py --draws 0", "fit m.py --seed x"])
+def test_a_wrong_call_says_so(arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments.split())
+    assert raised.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_help_needs_no_jax() -> None:
+    script = (
+        "import sys, flowvi.cli\n"
+        "try: flowvi.cli.main(['fit', '--help'])\n"
+        "finally: assert not {'jax', 'numpy', 'rich'} & set(sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "--data DATA.json" in answer.stdout
