@@ -13,8 +13,8 @@ class Bijection(eqx.Module):
     Unbatched: methods take one point; use `jax.vmap` for many. Every floating array leaf is trainable and may
     take any finite value without breaking invertibility (see `flowvi.trainable` for the exceptions).
 
-    For supports of lower dimension than their array (simplex, correlation factors) the determinant is that of the map
-    onto the free coordinates, which is the density Stan and NumPyro use.
+    For supports of lower dimension than their array (simplex, correlation factors) the determinant is that of
+    the map onto the free coordinates, which is the density Stan and NumPyro use.
 
     Attributes:
         shape: shape of x.

@@ -1,0 +1,35 @@
+"""How a conditioner's output becomes the parameters of a transformer."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from flowvi.errors import FlowError
+
+
+def conditioned_parameters(
+    conditioner: Callable[[Array], Array],
+    x: Float[Array, " dim"],
+    condition: Float[Array, " condition"] | None,
+    condition_dim: int | None,
+    parameters_per_dim: int,
+) -> Float[Array, "dim parameters"]:
+    """conditioner([x, condition]) as one row of parameters per coordinate, in the precision of x.
+
+    Raises:
+        FlowError: the condition is missing or has another length, or the conditioner's output has.
+    """
+    inputs = x
+    if condition_dim is not None:
+        if condition is None or condition.shape != (condition_dim,):
+            given = "none" if condition is None else f"one of shape {condition.shape}"
+            raise FlowError(f"This map needs a condition of shape ({condition_dim},) but was given {given}.")
+        inputs = jnp.concatenate([x, condition.astype(x.dtype)])
+    output = conditioner(inputs)
+    if output.size != x.size * parameters_per_dim:
+        raise FlowError(
+            f"The conditioner gives {output.size} values, but the transformer takes {parameters_per_dim} for "
+            f"each of {x.size} coordinates. Build the conditioner with {x.size * parameters_per_dim} outputs."
+        )
+    return output.reshape(x.size, parameters_per_dim).astype(x.dtype)

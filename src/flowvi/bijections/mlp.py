@@ -1,0 +1,97 @@
+"""The neural networks that give a coupling or autoregressive map its parameters."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+
+class MLP(eqx.Module):
+    """A plain network with silu activations whose last layer starts at zero.
+
+        h_0 = x,    h_l = silu(W_l h_{l-1} + b_l),    output = W h_depth + b,    W = b = 0 at the start
+
+    Shapes: input (in_size,), which may be empty; output (out_size,). The network computes in the precision of
+    its own weights.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from flowvi.bijections import MLP
+        >>> MLP(3, 2, key=jax.random.key(0))(jnp.ones(3)).tolist()
+        [0.0, 0.0]
+    """
+
+    weights: tuple[Float[Array, "into out_of"], ...]
+    biases: tuple[Float[Array, " into"], ...]
+
+    def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray, width: int = 32, depth: int = 2):
+        self.weights, self.biases = _initial([in_size, *[width] * depth, out_size], key)
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        return _network(x, self.weights, self.biases)
+
+
+class MaskedMLP(eqx.Module):
+    """An `MLP` whose output block i sees only the inputs before i: MADE, for autoregressive maps.
+
+        (W_l)_jk is kept where degree(j) >= degree(k), in the last layer where degree(j) > degree(k)
+
+    Input i has degree i (1 .. dim), hidden units go through all degrees in turn, the condition has degree 0.
+    Shapes: input (dim [+ condition_dim],), output (dim * parameters_per_dim,), each coordinate's in a row.
+    Source: Germain et al. 2015 (arXiv 1502.03509), equations 8 and 9.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from flowvi.bijections import MaskedMLP
+        >>> MaskedMLP(3, 2, key=jax.random.key(0))(jnp.ones(3)).shape
+        (6,)
+    """
+
+    weights: tuple[Float[Array, "into out_of"], ...]
+    biases: tuple[Float[Array, " into"], ...]
+    masks: tuple[Bool[Array, "into out_of"], ...]
+
+    def __init__(
+        self,
+        dim: int,
+        parameters_per_dim: int,
+        *,
+        key: PRNGKeyArray,
+        condition_dim: int | None = None,
+        width: int = 32,
+        depth: int = 2,
+    ):
+        inputs = np.concatenate([np.arange(1, dim + 1), np.zeros(condition_dim or 0, int)])
+        # hidden units of degree 0 see the condition only: without one they would be constants
+        lowest = 1 if dim > 1 and not condition_dim else 0
+        hidden = lowest + np.arange(width) % (dim - lowest)
+        outputs = np.repeat(np.arange(1, dim + 1), parameters_per_dim)
+        degrees = [inputs, *[hidden] * depth]
+        masks = [into[:, None] >= out_of for out_of, into in itertools.pairwise(degrees)]
+        self.masks = tuple(jnp.asarray(mask) for mask in [*masks, outputs[:, None] > degrees[-1]])
+        self.weights, self.biases = _initial([len(inputs), *[width] * depth, len(outputs)], key)
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        weights = tuple(w * mask for w, mask in zip(self.weights, self.masks, strict=True))
+        return _network(x, weights, self.biases)
+
+
+def _initial(sizes: list[int], key: PRNGKeyArray) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    keys = jax.random.split(key, len(sizes) - 2)
+    weights = [
+        jax.random.normal(k, (into, out_of)) / max(out_of, 1) ** 0.5
+        for k, out_of, into in zip(keys, sizes[:-2], sizes[1:-1], strict=True)
+    ]
+    return (*weights, jnp.zeros((sizes[-1], sizes[-2]))), tuple(jnp.zeros(size) for size in sizes[1:])
+
+
+def _network(x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...]) -> Array:
+    x = x.astype(weights[0].dtype)
+    for w, b in zip(weights[:-1], biases[:-1], strict=True):
+        x = jax.nn.silu(w @ x + b)
+    return weights[-1] @ x + biases[-1]
