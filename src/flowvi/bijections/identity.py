@@ -20,7 +20,10 @@ class Identity(Bijection):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_dim: None = eqx.field(default=None, static=True, init=False)
+    condition_dim: None = eqx.field(default=None, static=True)
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
 
     @property
     def out_shape(self) -> tuple[int, ...]:

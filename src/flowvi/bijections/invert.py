@@ -23,6 +23,9 @@ class Invert(Bijection):
 
     bijection: Bijection
 
+    def __init__(self, bijection: Bijection):
+        self.bijection = bijection
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.bijection.out_shape
