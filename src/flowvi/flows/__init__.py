@@ -1,0 +1,10 @@
+"""Distributions made of a base and a bijection, and their builders, by their names in the literature."""
+
+from flowvi.flows.distribution import Distribution as Distribution
+from flowvi.flows.flow import Flow as Flow
+from flowvi.flows.gaussian import gaussian as gaussian
+from flowvi.flows.normal import Normal as Normal
+from flowvi.flows.real_nvp import real_nvp as real_nvp
+from flowvi.flows.student_t import StudentT as StudentT
+from flowvi.flows.whiten import Fixed as Fixed
+from flowvi.flows.whiten import whiten as whiten
