@@ -1,0 +1,60 @@
+"""Variational inference with normalizing flows: a model in; draws, log evidence and an honest verdict out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowvi import bijections, flows
+    from flowvi.bijections import trainable
+    from flowvi.diagnostics.estimate import Estimate
+    from flowvi.inference.budget import Budget
+    from flowvi.inference.fit import fit
+    from flowvi.inference.judge import Verdict
+    from flowvi.posterior import Posterior, load
+    from flowvi.targets.base import Target
+    from flowvi.targets.stan import StanModel
+
+_HOMES = {
+    "Budget": "flowvi.inference.budget",
+    "Estimate": "flowvi.diagnostics.estimate",
+    "Posterior": "flowvi.posterior",
+    "StanModel": "flowvi.targets.stan",
+    "Target": "flowvi.targets.base",
+    "Verdict": "flowvi.inference.judge",
+    "bijections": "",
+    "errors": "",
+    "fit": "flowvi.inference.fit",
+    "flows": "",
+    "load": "flowvi.posterior",
+    "trainable": "flowvi.bijections",
+}
+
+__all__ = [  # noqa: F822, the names are found by `__getattr__`
+    "Budget",
+    "Estimate",
+    "Posterior",
+    "StanModel",
+    "Target",
+    "Verdict",
+    "bijections",
+    "errors",
+    "fit",
+    "flows",
+    "load",
+    "trainable",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for: JAX alone takes longer than `import flowvi` may."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'flowvi' has no attribute {name!r}")
+    if not _HOMES[name]:
+        return importlib.import_module(f"flowvi.{name}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
 from typing import Any, final
@@ -15,23 +15,17 @@ from jaxtyping import Array, Float
 
 from flowvi.errors import DataError, DependencyError, ModelError, SupportError
 from flowvi.precision import double_precision
+from flowvi.targets.arguments import Arguments, trace_with
 from flowvi.targets.base import Draws, Target
+from flowvi.targets.labels import labels
 
 try:
-
     from numpyro import handlers
     from numpyro.distributions import ImproperUniform, Unit, biject_to
     from numpyro.infer import Predictive, log_likelihood
     from numpyro.infer.util import constrain_fn, potential_energy
 except ImportError as error:
     raise DependencyError("NumPyro models need NumPyro: pip install 'flowvi[numpyro]'.") from error
-
-_NEEDS_VALUES = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
 
 
 class _Site(eqx.Module):
@@ -40,13 +34,6 @@ class _Site(eqx.Module):
     name: str
     shape: tuple[int, ...]
     unconstrained_shape: tuple[int, ...]
-
-
-class _Constant:
-    """Data a model inspects while it is traced: compared by identity, since its values are part of the program."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
 
 
 @final
@@ -71,9 +58,7 @@ class NumpyroTarget(Target):
     improper: tuple[str, ...] = eqx.field(static=True)
     model: Callable = eqx.field(static=True)
     sites: tuple[_Site, ...] = eqx.field(static=True)
-    arrays: tuple[Array | None, ...]
-    others: tuple[Hashable, ...] = eqx.field(static=True)
-    structure: Any = eqx.field(static=True)
+    given: Arguments
 
     @staticmethod
     @double_precision
@@ -84,13 +69,9 @@ class NumpyroTarget(Target):
             ModelError: the model has no parameters, a discrete latent, a subsampling plate or `numpyro.param` sites.
             DataError: an argument is an array that is not numeric.
         """
-        arrays, others, structure = _split((args, dict(kwargs or {})))
-        try:
-            sites, improper = _latent_sites(model, arrays, others, structure)
-        except _NEEDS_VALUES:
-            others = tuple(o if a is None else _Constant(a) for a, o in zip(arrays, others, strict=True))
-            arrays = (None,) * len(arrays)
-            sites, improper = _latent_sites(model, arrays, others, structure)
+        given, (sites, improper) = trace_with(
+            Arguments.split(args, kwargs or {}), lambda given: _latent_sites(model, given)
+        )
         if not sites:
             raise ModelError(
                 f"The NumPyro model {_name(model)} has no parameters: every `numpyro.sample` site is observed. "
@@ -98,22 +79,16 @@ class NumpyroTarget(Target):
             )
         return NumpyroTarget(
             dim=sum(prod(s.unconstrained_shape) for s in sites),
-            coordinates=tuple(label for s in sites for label in _labels(s)),
+            coordinates=tuple(label for s in sites for label in labels(s.name, s.unconstrained_shape)),
             improper=improper,
             model=model,
             sites=sites,
-            arrays=arrays,
-            others=others,
-            structure=structure,
+            given=given,
         )
-
-    def arguments(self) -> tuple[tuple, dict[str, Any]]:
-        """The model's positional and keyword arguments."""
-        return _join(self.arrays, self.others, self.structure)
 
     def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
         """log p(parameters, data) + log |det d parameters / dz|, by NumPyro's own replay of the model."""
-        args, kwargs = self.arguments()
+        args, kwargs = self.given.join()
         return -potential_energy(self.model, args, kwargs, self._unravel(z))
 
     @double_precision
@@ -131,7 +106,9 @@ class NumpyroTarget(Target):
         """
         for site in self.sites:
             if site.name not in parameters:
-                raise DataError(f"No value for parameter '{site.name}'; the model's are {[s.name for s in self.sites]}.")
+                raise DataError(
+                    f"No value for parameter '{site.name}'; the model's are {[s.name for s in self.sites]}."
+                )
             if np.shape(parameters[site.name]) != site.shape:
                 raise DataError(
                     f"Parameter '{site.name}' has shape {np.shape(parameters[site.name])}; the model's is {site.shape}."
@@ -145,7 +122,7 @@ class NumpyroTarget(Target):
     @double_precision
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
         """Draws of the observed sites, with the model's own arguments unless new ones are given."""
-        own_args, own_kwargs = self.arguments()
+        own_args, own_kwargs = self.given.join()
         args, kwargs = args or own_args, {**own_kwargs, **kwargs}
         observed = [name for name in self.observed_data()]
         predictive = Predictive(
@@ -157,7 +134,7 @@ class NumpyroTarget(Target):
     @double_precision
     def log_likelihood(self, draws: Draws) -> Draws:
         """Pointwise log likelihood of each observed site; `numpyro.factor` terms have none."""
-        args, kwargs = self.arguments()
+        args, kwargs = self.given.join()
         out = log_likelihood(self.model, self._latents(draws), *args, parallel=False, **kwargs)
         return {name: np.asarray(out[name]) for name in self.observed_data()}
 
@@ -194,59 +171,27 @@ class NumpyroTarget(Target):
 
 @eqx.filter_jit
 def _constrain(target: NumpyroTarget, z: Float[Array, "n dim"]) -> dict[str, Array]:
-    args, kwargs = target.arguments()
+    args, kwargs = target.given.join()
     replay = partial(constrain_fn, target.model, args, kwargs, return_deterministic=True)
     return jax.vmap(lambda one: replay(target._unravel(one)))(z)
 
 
 @eqx.filter_jit
 def _unconstrain(target: NumpyroTarget, parameters: dict[str, Array]) -> Float[Array, " dim"]:
-    args, kwargs = target.arguments()
+    args, kwargs = target.given.join()
     model = handlers.substitute(handlers.seed(target.model, jax.random.key(0)), data=parameters)
     sites = handlers.trace(model).get_trace(*args, **kwargs)
     parts = [biject_to(sites[s.name]["fn"].support).inv(parameters[s.name]).ravel() for s in target.sites]
     return jnp.concatenate(parts)
 
 
-def _split(arguments: Any) -> tuple[tuple[Array | None, ...], tuple[Hashable, ...], Any]:
-    """Leaves as arrays (traced) and others (static), each with None in the other's places, and the tree's structure."""
-    leaves, structure = jax.tree.flatten(arguments, is_leaf=lambda leaf: leaf is None)
-    arrays, others = [], []
-    for leaf in leaves:
-        traced = isinstance(leaf, float | np.floating) or hasattr(leaf, "__array__")
-        arrays.append(_as_array(leaf) if traced else None)
-        others.append(None if traced else leaf)
-    return tuple(arrays), tuple(others), structure
-
-
-def _as_array(leaf: Any) -> Array:
-    if jax.dtypes.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key):
-        return leaf
-    array = np.asarray(leaf)
-    if array.dtype.kind not in "biufc":
-        raise DataError(
-            f"An argument of the model is an array of type {array.dtype}, shape {array.shape}; arrays must be numeric. "
-            "Encode categories as integers."
-        )
-    return jnp.asarray(array, float if array.dtype.kind == "f" else None)
-
-
-def _join(arrays: tuple, others: tuple, structure: Any) -> Any:
-    leaves = [
-        (o.value if isinstance(o, _Constant) else o) if a is None else a for a, o in zip(arrays, others, strict=True)
-    ]
-    return jax.tree.unflatten(structure, leaves)
-
-
-def _latent_sites(
-    model: Callable, arrays: tuple, others: tuple, structure: Any
-) -> tuple[tuple[_Site, ...], tuple[str, ...]]:
+def _latent_sites(model: Callable, given: Arguments) -> tuple[tuple[_Site, ...], tuple[str, ...]]:
     """Names and shapes of the latent sites, and which of them have improper priors; nothing is computed."""
     found: list[_Site] = []
     improper: list[str] = []
 
-    def describe(arrays: tuple) -> None:
-        args, kwargs = _join(arrays, others, structure)
+    def describe(given: Arguments) -> None:
+        args, kwargs = given.join()
         for name, site in _trace_inside_support(model, args, kwargs).items():
             _check(model, name, site)
             if site["type"] == "sample" and not site["is_observed"]:
@@ -258,7 +203,7 @@ def _latent_sites(
                 if isinstance(base, ImproperUniform):
                     improper.append(name)
 
-    jax.eval_shape(describe, arrays)
+    eqx.filter_eval_shape(describe, given)
     return tuple(found), tuple(improper)
 
 
@@ -303,17 +248,9 @@ def _observed(target: NumpyroTarget) -> dict[str, Array]:
 
 
 def _sites(target: NumpyroTarget) -> dict[str, Any]:
-    args, kwargs = target.arguments()
+    args, kwargs = target.given.join()
     return _trace_inside_support(target.model, args, kwargs)
-
-
-def _labels(site: _Site) -> list[str]:
-    if site.unconstrained_shape == ():
-        return [site.name]
-    return [f"{site.name}[{','.join(map(str, i))}]" for i in np.ndindex(site.unconstrained_shape)]
 
 
 def _name(model: Callable) -> str:
     return getattr(model, "__name__", type(model).__name__)
-
-

@@ -1,0 +1,115 @@
+"""From draws of q to draws of the posterior: importance weights, smoothed, then unique draws."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from flowvi.diagnostics.estimate import Estimate
+from flowvi.diagnostics.psis import smooth_weights
+from flowvi.diagnostics.resampling import unique_indices
+from flowvi.inference.density import Density
+from flowvi.inference.proposal import Propose
+
+MOST_PROPOSALS = 50
+"""Proposals per draw, at most; beyond it the weights are too uneven to be worth it."""
+
+
+class Weighted(NamedTuple):
+    """Draws of q with importance weights.
+
+    Attributes:
+        z: (S, dim) on the unconstrained scale.
+        log_weights: (S,) log p(z) - log q(z); -inf where the target is zero or not finite.
+        weights: (S,) smoothed and normalised.
+        khat: of the smoothing.
+        nonfinite: how many draws had a log density of NaN or +inf.
+    """
+
+    z: Float[np.ndarray, "S dim"]
+    log_weights: Float[np.ndarray, " S"]
+    weights: Float[np.ndarray, " S"]
+    khat: float
+    nonfinite: int
+
+    @property
+    def ess_ratio(self) -> float:
+        """Effective sample size per draw, of the smoothed weights: 1 / (S sum w^2)."""
+        return float(1 / (len(self.weights) * (self.weights**2).sum()))
+
+    @property
+    def sd_log_weights(self) -> float:
+        """Standard deviation of the finite log weights."""
+        return float(self.log_weights[np.isfinite(self.log_weights)].std())
+
+    @property
+    def nearly_constant(self) -> bool:
+        """Whether the weights vary so little that the shape of their tail says nothing."""
+        return (
+            self.sd_log_weights < 0.1 and self.ess_ratio > 0.95 and bool(np.isfinite(self.log_weights).all())
+        )
+
+    @property
+    def elbo(self) -> Estimate:
+        """E_q[log p - log q], over the draws where it is finite."""
+        finite = self.log_weights[np.isfinite(self.log_weights)]
+        return Estimate(float(finite.mean()), float(finite.std() / np.sqrt(len(finite))))
+
+    @property
+    def log_evidence(self) -> Estimate:
+        """log of the mean weight, with its standard error by the delta method."""
+        top = self.log_weights.max()
+        w = np.exp(self.log_weights - top)
+        return Estimate(float(np.log(w.mean()) + top), float(w.std() / w.mean() / np.sqrt(len(w))))
+
+    def proposals_for(self, n: int) -> float:
+        """How many proposals make n max(w) <= 1, judging by these."""
+        return n * self.weights.max() * len(self.weights)
+
+
+def weigh(density: Density, propose: Propose, rng: np.random.Generator, size: int) -> Weighted:
+    """Draw from q and weigh the draws.
+
+    Raises:
+        ArithmeticError: the target is finite at none of the draws.
+    """
+    z, log_q = propose(rng, size)
+    return _weighted(z, density.value(z) - log_q)
+
+
+def weigh_for_unique(density: Density, propose: Propose, rng: np.random.Generator, n: int) -> Weighted:
+    """Draw from q until n unique draws can be had, or 50 n proposals are spent."""
+    weighted = weigh(density, propose, rng, 2 * n)
+    while (needed := weighted.proposals_for(n)) > len(weighted.z) < MOST_PROPOSALS * n:
+        # a quarter more than seems needed: the largest weight grows with the number of draws
+        more = int(min(1.25 * needed, MOST_PROPOSALS * n)) - len(weighted.z)
+        z, log_q = propose(rng, more)
+        weighted = _weighted(
+            np.concatenate([weighted.z, z]),
+            np.concatenate([weighted.log_weights, density.value(z) - log_q]),
+            weighted.nonfinite,
+        )
+    return weighted
+
+
+def unique_draws(weighted: Weighted, n: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+    """Indices of n draws that need no weights any more, none twice.
+
+    Weights too large for that are cut to 1 / n, of which the verdict then speaks.
+    """
+    weights = weighted.weights
+    while n * weights.max() > 1 + 1e-9:
+        weights = np.minimum(weights, (1 - 1e-12) / n * weights.sum())
+        weights = weights / weights.sum()
+    return unique_indices(weights, n, rng)
+
+
+def _weighted(z: np.ndarray, log_weights: np.ndarray, nonfinite: int = 0) -> Weighted:
+    unusable = np.isnan(log_weights) | np.isposinf(log_weights)
+    log_weights = np.where(unusable, -np.inf, log_weights)
+    if not np.isfinite(log_weights).any():
+        raise ArithmeticError(f"the target is finite at none of {len(z)} draws of q")
+    weights, khat = smooth_weights(log_weights)
+    return Weighted(z, log_weights, weights, khat, nonfinite + int(unusable.sum()))

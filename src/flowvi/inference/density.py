@@ -1,0 +1,70 @@
+"""The target's log density on the host: evaluated in batches of one shape, counted, within budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from flowvi.inference.budget import Ledger
+from flowvi.inference.memory import batch_map
+from flowvi.targets.base import Target
+
+BATCH = 32
+"""Points per call of the one compiled value-and-gradient that every stage before the flow shares."""
+
+VALUES = 2048
+"""Points per call of the compiled log density alone."""
+
+
+class Density:
+    """Batched log density and gradient of a target as NumPy functions that book what they spend.
+
+    The two compiled functions have one shape each, whatever number of points is asked for.
+    """
+
+    def __init__(self, target: Target, ledger: Ledger) -> None:
+        self.target = target
+        self.ledger = ledger
+
+    def value_and_grad(
+        self, z: Float[np.ndarray, "n dim"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n dim"]]:
+        """The log density and its gradient at n points; NaN stays NaN, for callers to leave out."""
+        value, grad = _in_batches(lambda part: _value_and_grad(self.target, part), z, BATCH)
+        self.ledger.spend(len(z))
+        self._count(value)
+        return value, grad
+
+    def value(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+        """The log density at n points."""
+        (value,) = _in_batches(lambda part: (_value(self.target, part),), z, VALUES)
+        self.ledger.densities += len(z)
+        self._count(value)
+        return value
+
+    def _count(self, value: Float[np.ndarray, " n"]) -> None:
+        self.ledger.nonfinite += int(np.isnan(value).sum() + np.isposinf(value).sum())
+
+
+def _in_batches(function: Callable, z: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+    padded = np.concatenate([z, np.repeat(z[-1:], -len(z) % size, axis=0)])
+    # all calls are dispatched before the first result is waited for
+    parts = [function(padded[i : i + size]) for i in range(0, len(padded), size)]
+    return tuple(
+        np.concatenate([np.asarray(p) for p in column])[: len(z)] for column in zip(*parts, strict=True)
+    )
+
+
+@eqx.filter_jit
+def _value_and_grad(target: Target, z: Array) -> tuple[Array, Array]:
+    return batch_map(jax.value_and_grad(target.log_density), jnp.asarray(z))
+
+
+@eqx.filter_jit
+def _value(target: Target, z: Array) -> Array:
+    return batch_map(target.log_density, jnp.asarray(z))

@@ -1,0 +1,201 @@
+"""Where the posterior is: many starts climb in one batch, and the tops they reach are told apart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from flowvi.inference.density import Density
+
+STARTS = 8
+_MAX_STEPS = 60
+_MAX_NEWTON_STEPS = 40
+_POLISHED = 4
+"""How many of the end points, at most, are followed to their tops."""
+
+
+class Mode(NamedTuple):
+    """A local maximum of the log density with its Laplace approximation.
+
+    Attributes:
+        location: (dim,), the maximum.
+        scale_tril: (dim, dim), lower Cholesky factor of the inverse negative Hessian there.
+        log_density: at the maximum.
+        log_evidence: of the Laplace approximation: log_density + dim/2 log(2 pi) + log det(scale_tril).
+        starts: how many starts ended in its basin.
+    """
+
+    location: Float[np.ndarray, " dim"]
+    scale_tril: Float[np.ndarray, "dim dim"]
+    log_density: float
+    log_evidence: float
+    starts: int
+
+    def distance(self, z: Float[np.ndarray, " dim"]) -> float:
+        """Mahalanobis distance of a point from the mode."""
+        return float(np.linalg.norm(np.linalg.solve(self.scale_tril, z - self.location)))
+
+
+class _Climbers(NamedTuple):
+    """Points on their way up, with the state of BFGS: inverse Hessians of the negative log density."""
+
+    z: Float[np.ndarray, "n dim"]
+    value: Float[np.ndarray, " n"]
+    grad: Float[np.ndarray, "n dim"]
+    inverse_hessian: Float[np.ndarray, "n dim dim"]
+
+
+def starts(dim: int, rng: np.random.Generator) -> Float[np.ndarray, "n dim"]:
+    """Dispersed starting points: one near the origin, the others uniform on (-2, 2) per coordinate, as in Stan."""
+    z = rng.uniform(-2, 2, (STARTS, dim))
+    z[0] *= 0.05
+    return z
+
+
+def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
+    """The modes that the starts lead to, the one with most local evidence first.
+
+    Every start climbs by BFGS in one batch. Then the highest end points, and those that do not lie on the slopes of a mode
+    already found, are followed to their tops by Newton steps. A climb that finds no top (a density without a maximum,
+    as in a centered hierarchy) gives no mode.
+    """
+    ends = _bfgs(density, z)
+    order = np.argsort(-np.where(np.isfinite(ends.value), ends.value, -np.inf))
+    modes: list[Mode] = []
+    members: list[int] = []
+    polished = 0
+    for i in order:
+        home = _slope_of(modes, ends.z[i], ends.value[i])
+        if home is not None:
+            members[home] += 1
+            continue
+        if polished == _POLISHED or density.ledger.exhausted() or not np.isfinite(ends.value[i]):
+            continue
+        polished += 1
+        mode = _newton(density, ends.z[i], ends.value[i], ends.grad[i], _factor(ends.inverse_hessian[i]))
+        if mode is None:
+            continue
+        known = next((k for k, other in enumerate(modes) if other.distance(mode.location) < 1), None)
+        if known is None:
+            modes.append(mode)
+            members.append(1)
+        else:
+            members[known] += 1
+    counted = [mode._replace(starts=n) for mode, n in zip(modes, members, strict=True)]
+    return sorted(counted, key=lambda mode: -mode.log_evidence)
+
+
+def _slope_of(modes: list[Mode], z: np.ndarray, value: float) -> int | None:
+    """The mode whose quadratic already explains a point: near its top, or as high as the quadratic says, or higher."""
+    for k, mode in enumerate(modes):
+        below = 0.5 * mode.distance(z) ** 2
+        if below < 2 or (value < mode.log_density and abs(mode.log_density - value - below) < 0.3 * below):
+            return k
+    return None
+
+
+def _bfgs(density: Density, z: np.ndarray) -> _Climbers:
+    """Climb from all starts in lock step, four step lengths at a time.
+
+    Stops a climber whose expected gain is below 1e-3 nats: what is left is for Newton. Source: Nocedal & Wright,
+    Numerical Optimization, algorithm 6.1.
+    """
+    n, dim = z.shape
+    z = z.copy()
+    value, grad = density.value_and_grad(z)
+    H = np.tile(np.eye(dim), (n, 1, 1))
+    fresh = np.ones(n, bool)
+    failures = np.zeros(n, int)
+    active = np.isfinite(value) & np.isfinite(grad).all(axis=1)
+    for _ in range(_MAX_STEPS):
+        a = np.flatnonzero(active)
+        if len(a) == 0 or density.ledger.exhausted():
+            break
+        direction = np.einsum("nij,nj->ni", H[a], grad[a])
+        slope = np.einsum("ni,ni->n", direction, grad[a])
+        lengths = (
+            np.where(fresh[a, None], [1, 0.3, 0.1, 0.01], [2.5, 1, 0.3, 0.05]) * 1e-3 ** failures[a, None]
+        )
+        lengths /= np.where(fresh[a], np.linalg.norm(direction, axis=1), 1)[:, None] + 1e-300
+        tried = z[a, None] + lengths[..., None] * direction[:, None]
+        values, grads = density.value_and_grad(tried.reshape(-1, dim))
+        values, grads = values.reshape(-1, 4), grads.reshape(-1, 4, dim)
+        allowed = np.isfinite(values) & np.isfinite(grads).all(axis=2)
+        allowed &= values > value[a, None] + 1e-4 * lengths * slope[:, None]
+        best = np.where(allowed, values, -np.inf).argmax(axis=1)
+        for k, i in enumerate(a):
+            if not allowed[k].any():
+                failures[i] += 1
+                if failures[i] == 2:
+                    H[i], fresh[i] = np.eye(dim), True
+                active[i] = failures[i] < 4
+                continue
+            b = best[k]
+            step, change = tried[k, b] - z[i], grad[i] - grads[k, b]
+            gain = values[k, b] - value[i]
+            z[i], value[i], grad[i], failures[i] = tried[k, b], values[k, b], grads[k, b], 0
+            if step @ change > 1e-12 * np.linalg.norm(step) * np.linalg.norm(change):
+                if fresh[i]:
+                    H[i] = np.eye(dim) * (step @ change) / (change @ change)
+                H[i] = _bfgs_update(H[i], step, change)
+                fresh[i] = False
+                active[i] = gain > 1e-2 or grad[i] @ H[i] @ grad[i] > 1e-3
+    return _Climbers(z, value, grad, H)
+
+
+def _bfgs_update(H: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
+    rho = 1 / (step @ change)
+    Hy = H @ change
+    return H + rho * (
+        (1 + rho * change @ Hy) * np.outer(step, step) - np.outer(Hy, step) - np.outer(step, Hy)
+    )
+
+
+def _newton(density: Density, z: np.ndarray, value: float, grad: np.ndarray, L: np.ndarray) -> Mode | None:
+    """Climb to the top by Newton steps in coordinates whitened by the last Hessian.
+
+    The Hessian is a central difference of gradients along the columns of L, where L L^T is the current covariance, so that its
+    accuracy does not depend on the scales of the model. Directions of positive curvature are climbed with the sign
+    of the gradient. None where no maximum is reached.
+    """
+    dim, h = len(z), 1e-3
+    for _ in range(_MAX_NEWTON_STEPS):
+        _, grads = density.value_and_grad(np.concatenate([z + h * L.T, z - h * L.T]))
+        A = -(grads[:dim] - grads[dim:]) @ L / (2 * h)
+        if not np.isfinite(A).all():
+            return None
+        eigenvalues, Q = np.linalg.eigh((A + A.T) / 2)
+        curvature = np.maximum(np.abs(eigenvalues), 1e-8 * np.abs(eigenvalues).max() + 1e-300)
+        L = (L @ Q) / np.sqrt(curvature)
+        step = L.T @ grad
+        concave = (eigenvalues > 0).all()
+        if step @ step < 1e-6 and concave:
+            return _laplace(z, value, L)
+        lengths = np.array([1, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4])
+        tried = z + lengths[:, None] * (L @ step)
+        values, grads = density.value_and_grad(tried)
+        values = np.where(np.isfinite(values) & np.isfinite(grads).all(axis=1), values, -np.inf)
+        b = values.argmax()
+        if not values[b] > value:
+            # as high as rounding lets one see
+            return _laplace(z, value, L) if concave and step @ step < 1e-2 else None
+        z, value, grad = tried[b], values[b], grads[b]
+    return None
+
+
+def _laplace(z: np.ndarray, value: float, L: np.ndarray) -> Mode | None:
+    scale_tril = _factor(L @ L.T)
+    log_det = float(np.log(np.diag(scale_tril)).sum())
+    log_evidence = float(value) + len(z) / 2 * np.log(2 * np.pi) + log_det
+    return Mode(z, scale_tril, float(value), log_evidence, starts=0)
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """A lower Cholesky factor, of the nearest positive definite matrix where rounding has made this one indefinite."""
+    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    eigenvalues, Q = np.linalg.eigh(covariance / np.outer(scale, scale))
+    root = Q * np.sqrt(np.maximum(eigenvalues, 1e-14 * eigenvalues.max()))
+    R = np.linalg.qr((scale[:, None] * root).T, mode="r")
+    return (R * np.sign(np.diag(R))[:, None]).T

@@ -1,0 +1,105 @@
+"""`flowvi.fit`: a model in, a posterior out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from flowvi.display import display
+from flowvi.flows import Flow
+from flowvi.inference.budget import Budget, Ledger
+from flowvi.inference.correct import unique_draws, weigh_for_unique
+from flowvi.inference.density import Density
+from flowvi.inference.judge import judge
+from flowvi.inference.preflight import check_shape
+from flowvi.inference.search import Search, builder
+from flowvi.posterior import Posterior
+from flowvi.precision import double_precision
+from flowvi.targets.of_model import target_of
+
+
+@double_precision
+def fit(
+    model: Any,
+    *args: Any,
+    seed: int = 0,
+    flow: str | Flow = "auto",
+    budget: Budget | None = None,
+    draws: int = 4000,
+    progress: bool = True,
+    example: Any = None,
+    supports: Mapping[str, Any] | None = None,
+    **model_kwargs: Any,
+) -> Posterior:
+    """Fit a posterior: draws, log evidence, and a verdict on whether to trust them.
+
+    Stages: explore (many starts climb to the modes), gaussian (batch-and-match), flow (a coupling flow in whitened coordinates,
+    by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws), judge. A stage that is not needed is
+    left out. Ctrl-C, or a spent budget, ends with the best so far, which the verdict then says.
+
+    Args:
+        model: a NumPyro model function, a `pymc.Model`, a `flowvi.StanModel`, a `flowvi.Target`, or, with `example=`, a JAX function
+            `log_density(params, *args, **model_kwargs)` of parameters on their own scale, without Jacobians.
+        args, model_kwargs: the model's own arguments. Arrays and floats are traced: new data of the same shapes compile nothing.
+        seed: of everything random.
+        flow: "auto" trains a flow only where a Gaussian is not good enough; "gaussian" never does; a builder's name
+            ("real_nvp", "neural_spline", ...) or a `Flow` of the model's dimension always does, on the whitened scale.
+        budget: a limit on gradients or seconds.
+        draws: how many posterior draws to return.
+        progress: show stage, ELBO, sd(log w), k-hat, gradients and time while fitting.
+        example: a pytree of arrays that gives the shapes of the parameters of a JAX log density; its values are not used.
+        supports: parameter name -> support for a JAX log density; see `flowvi.bijections.support`.
+
+    Raises:
+        ModelError: the model cannot be fitted as it stands.
+        DensityError: the log density is not a finite, differentiable scalar.
+        FlowError: the flow is unknown or of another dimension.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> posterior = fit(lambda p: -0.5 * jnp.sum(p["x"] ** 2), example={"x": jnp.zeros(2)}, progress=False)
+        >>> posterior.verdict.level
+        'good'
+    """
+    target = target_of(model, args, model_kwargs, example, supports)
+    check_shape(target)
+    build = builder(flow, target.dim, seed)
+    if draws < 1:
+        raise ValueError(f"draws={draws}: ask for at least one draw.")
+    rng = np.random.default_rng(seed)
+    with display(progress) as shown:
+        ledger = Ledger(budget or Budget(), shown)
+        density = Density(target, ledger)
+        search = Search(density, rng)
+        search.run(build)
+        ledger.enter("correct")
+        weighted = weigh_for_unique(density, search.propose(), rng, draws)
+        chosen = unique_draws(weighted, draws, rng)
+        ledger.enter("judge")
+        q = search.q()
+        verdict = judge(
+            weighted,
+            search.modes,
+            q.log_prob(np.array([mode.location for mode in search.modes]).reshape(-1, target.dim)),
+            draws=draws,
+            converged=search.converged,
+            notes=tuple(search.notes),
+            improper=target.improper,
+            runaway=search.runaway(),
+            nonfinite=ledger.nonfinite,
+        )
+        z = weighted.z[chosen]
+        return Posterior(
+            target=target,
+            q=q,
+            z=z,
+            draws=target.constrain(z, seed),
+            log_weights=weighted.log_weights[chosen],
+            verdict=verdict,
+            log_evidence=weighted.log_evidence if verdict.level in ("good", "corrected") else None,
+            elbo=weighted.elbo,
+            stages=dict(ledger.stages),
+            density_evaluations=ledger.densities,
+        )

@@ -1,0 +1,135 @@
+"""The best Gaussian: batch-and-match from the modes, or from broad beginnings where there are none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from flowvi.inference.density import BATCH, Density
+from flowvi.inference.explore import Mode
+
+_LEFT_OUT = 0.1
+"""Share of a batch, those with the lowest weights, that is left out of a step: draws far from the target say little about it."""
+
+RUNAWAY = 1e10
+"""Scale on the unconstrained side beyond which a posterior is taken not to integrate."""
+
+_WINDOW = 5
+"""Steps over which ELBOs are averaged to compare them."""
+
+
+class Gaussian(NamedTuple):
+    """A normal distribution on the unconstrained scale, as NumPy arrays.
+
+    Attributes:
+        location: (dim,)
+        scale_tril: (dim, dim), lower Cholesky factor of the covariance.
+    """
+
+    location: Float[np.ndarray, " dim"]
+    scale_tril: Float[np.ndarray, "dim dim"]
+
+    def push(self, base: Float[np.ndarray, "n dim"]) -> tuple[np.ndarray, np.ndarray]:
+        """Draws z = location + scale_tril base and their log density, from standard normal base draws."""
+        log_det = np.log(np.diag(self.scale_tril)).sum()
+        log_q = -0.5 * (base**2).sum(axis=1) - len(self.location) / 2 * np.log(2 * np.pi) - log_det
+        return self.location + base @ self.scale_tril.T, log_q
+
+
+class GaussianFit(NamedTuple):
+    """A fitted Gaussian.
+
+    Attributes:
+        gaussian: the fit.
+        elbo: mean of the last steps' ELBOs, the lowest weights left out.
+        sd_log_weights: standard deviation of log p - log q over the last steps, the lowest left out.
+        converged: whether the ELBO had stopped rising.
+    """
+
+    gaussian: Gaussian
+    elbo: float
+    sd_log_weights: float
+    converged: bool
+
+
+def fit_gaussian(density: Density, modes: list[Mode], rng: np.random.Generator) -> GaussianFit | None:
+    """The Gaussian with the highest ELBO among those fitted from the best mode and, where that is no good, from broad ones.
+
+    None where the density is finite at too few draws of every one.
+    """
+    dim = density.target.dim
+    fits = []
+    if modes:
+        beginning = Gaussian(modes[0].location, modes[0].scale_tril)
+        fits.append(batch_and_match(density, beginning, rng, max_steps=60))
+    if not modes or fits[0] is None or fits[0].sd_log_weights > 2:
+        for scale in (1.0, 0.1):
+            beginning = Gaussian(np.zeros(dim), scale * np.eye(dim))
+            fits.append(batch_and_match(density, beginning, rng, max_steps=150))
+    fits = [fit for fit in fits if fit is not None]
+    return max(fits, key=lambda fit: fit.elbo, default=None)
+
+
+def batch_and_match(
+    density: Density, beginning: Gaussian, rng: np.random.Generator, max_steps: int
+) -> GaussianFit | None:
+    """Fit a Gaussian by matching its scores to those of the target.
+
+    Each step minimises, over Gaussians q, the score-based divergence to the target on a batch of draws from the last q, plus
+    KL(last q, q) / lambda; the solution is closed. Steps end when the ELBO has stopped rising.
+    None where the density is finite at too few draws to go on.
+
+    Source: BaM, algorithm 1 with lambda_t = B D / (t + 1).
+    """
+    dim = len(beginning.location)
+    size = max(2 * BATCH, BATCH * -(-2 * dim // BATCH))
+    q = beginning
+    elbos: list[float] = []
+    sds: list[float] = []
+    rising = True
+    for t in range(max_steps):
+        base = rng.standard_normal((size, dim))
+        z, log_q = q.push(base)
+        log_p, score = density.value_and_grad(z)
+        usable = np.isfinite(log_p) & np.isfinite(score).all(axis=1)
+        log_weight = np.where(usable, log_p - log_q, -np.inf)
+        kept = np.argsort(log_weight)[int(_LEFT_OUT * size) :]
+        kept = kept[usable[kept]]
+        if len(kept) < size // 4:
+            return None
+        elbos.append(log_weight[kept].mean())
+        sds.append(log_weight[kept].std())
+        q = _match(q, base[kept], score[kept], learning_rate=size * dim / (t + 1))
+        rising = t < 2 * _WINDOW or _rises(elbos, sds[-1] / np.sqrt(size * _WINDOW))
+        density.ledger.show(elbo=elbos[-1], sd_log_weights=sds[-1])
+        if not rising or density.ledger.exhausted() or np.abs(q.scale_tril).max() > RUNAWAY:
+            break
+    return GaussianFit(
+        q, float(np.mean(elbos[-_WINDOW:])), float(np.mean(sds[-_WINDOW:])), converged=not rising
+    )
+
+
+def _rises(elbos: list[float], error: float) -> bool:
+    before, now = np.mean(elbos[-2 * _WINDOW : -_WINDOW]), np.mean(elbos[-_WINDOW:])
+    return bool(now - before > 0.02 + error)
+
+
+def _match(q: Gaussian, base: np.ndarray, score: np.ndarray, learning_rate: float) -> Gaussian:
+    """The closed-form step in coordinates where q is standard normal: solve S U S + S = V for the covariance S."""
+    lam = learning_rate
+    dim = base.shape[1]
+    score = score @ q.scale_tril
+    base_mean, score_mean = base.mean(axis=0), score.mean(axis=0)
+    C = (base - base_mean).T @ (base - base_mean) / len(base)
+    G = (score - score_mean).T @ (score - score_mean) / len(base)
+    U = lam * G + lam / (1 + lam) * np.outer(score_mean, score_mean)
+    V = np.eye(dim) + lam * C + lam / (1 + lam) * np.outer(base_mean, base_mean)
+    K = np.linalg.cholesky(V)
+    eigenvalues, Q = np.linalg.eigh(K.T @ U @ K)
+    root = (K @ Q) * np.sqrt(2 / (1 + np.sqrt(1 + 4 * np.maximum(eigenvalues, 0))))
+    mean = lam / (1 + lam) * (root @ (root.T @ score_mean) + base_mean)
+    R = np.linalg.qr(root.T, mode="r")
+    scale_tril = (R * np.sign(np.diag(R))[:, None]).T
+    return Gaussian(q.location + q.scale_tril @ mean, q.scale_tril @ scale_tril)

@@ -1,0 +1,157 @@
+"""The verdict: whether the draws can be trusted, and the numbers that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from flowvi.diagnostics.psis import khat_threshold
+from flowvi.inference.correct import MOST_PROPOSALS, Weighted
+from flowvi.inference.explore import STARTS, Mode
+
+Level = Literal["good", "corrected", "unreliable", "inconclusive"]
+
+_LEAST_ESS = 1000
+"""Effective draws for means within 0.03 sd and sds within 3%."""
+
+_MISSED_MASS = 0.01
+"""Share of the evidence that a mode outside q may have before it counts."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to trust the draws.
+
+    Attributes:
+        level: "good": draws of q, with importance weights, have every mean within 0.1 sd and every sd within 10% of the truth, Monte
+            Carlo error aside. "corrected": the same for draws by Markov chains or sequential Monte Carlo started from q.
+            "unreliable": a check found an error that was not repaired. "inconclusive": the checks could not decide.
+        reasons: sentences with the numbers that decided.
+        khat: shape of the tail of the importance weights; nan where undefined.
+        ess_ratio: effective sample size per draw of q.
+        sd_log_weights: standard deviation of log p - log q over draws of q.
+        drift: movement of short chains started from the draws, per parameter; empty where not run.
+        modes: what the starts found: how many starts, how many reached a mode, the modes' log densities and local evidence.
+        nonfinite: evaluations of the target that were NaN or +inf.
+    """
+
+    level: Level
+    reasons: tuple[str, ...]
+    khat: float
+    ess_ratio: float
+    sd_log_weights: float
+    drift: Mapping[str, float] = field(default_factory=dict)
+    modes: Mapping[str, Any] = field(default_factory=dict)
+    nonfinite: int = 0
+
+    def __str__(self) -> str:
+        return "\n".join([self.level, *(f"  - {reason}" for reason in self.reasons)])
+
+
+def judge(
+    weighted: Weighted,
+    modes: list[Mode],
+    log_q_at_modes: np.ndarray,
+    *,
+    draws: int,
+    converged: bool,
+    notes: tuple[str, ...],
+    improper: tuple[str, ...],
+    nonfinite: int,
+    runaway: tuple[str, ...],
+) -> Verdict:
+    """Decide from the importance weights, the modes that the starts found, and how the fit ended.
+
+    Args:
+        log_q_at_modes: (modes,) log density of q at each mode.
+        draws: how many draws were asked for.
+        converged: whether the optimiser had come to rest.
+        notes: what cut the fit short, in sentences.
+        improper: parameters with improper priors.
+        nonfinite: evaluations that were NaN or +inf.
+        runaway: coordinates whose scale grew without bound.
+    """
+    found, missed = _modes(weighted, modes, log_q_at_modes)
+    level, reasons = _weights(weighted, draws)
+    if runaway:
+        level = "unreliable"
+        reasons.insert(
+            0,
+            f"The scale of {_names(runaway)} grew without bound: the posterior may not integrate. Give it a proper prior.",
+        )
+    if missed:
+        level = "unreliable"
+        reasons.insert(0, missed)
+    if level == "good" and nonfinite > 0:
+        reasons.append(
+            f"{nonfinite} evaluations of the log density were NaN or +inf; those draws have weight zero."
+        )
+        if weighted.nonfinite > 0.001 * len(weighted.z):
+            level = "inconclusive"
+    if not converged and level != "good":
+        reasons.append("Training had not come to rest.")
+    reasons += notes
+    if improper and level == "good":
+        reasons.append(
+            f"The prior of {_names(improper)} is improper, so the log evidence cannot be compared between models."
+        )
+    reasons.append(found["searched"])
+    return Verdict(
+        level=level,
+        reasons=tuple(reasons),
+        khat=weighted.khat,
+        ess_ratio=weighted.ess_ratio,
+        sd_log_weights=weighted.sd_log_weights,
+        modes=found,
+        nonfinite=nonfinite,
+    )
+
+
+def _weights(weighted: Weighted, draws: int) -> tuple[Level, list[str]]:
+    size, sd, khat = len(weighted.z), weighted.sd_log_weights, weighted.khat
+    ess = weighted.ess_ratio * size
+    threshold = khat_threshold(size)
+    facts = f"sd(log w) = {sd:.3f}, k-hat = {khat:.2f}, ESS/S = {weighted.ess_ratio:.3f} with S = {size:,} draws of q."
+    if weighted.nearly_constant:
+        return "good", ["Importance weights are nearly constant: " + facts]
+    carried = weighted.proposals_for(draws) <= max(size, MOST_PROPOSALS * draws)
+    if khat <= threshold and ess >= _LEAST_ESS and carried:
+        return "good", ["Importance weights carry: " + facts]
+    if khat > 1 or ess < 0.01 * size:
+        return "unreliable", ["q is too far from the posterior for importance weights to correct: " + facts]
+    return "inconclusive", [
+        f"Importance weights do not carry far enough (k-hat above {threshold:.2f} or too few effective draws): "
+        + facts
+    ]
+
+
+def _modes(weighted: Weighted, modes: list[Mode], log_q: np.ndarray) -> tuple[dict[str, Any], str | None]:
+    log_evidence = weighted.log_evidence.value
+    searched = (
+        f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}; a basin into which a start falls with "
+        f"probability below {1 - 0.05 ** (1 / STARTS):.2f} may have been missed (5 times in 100)."
+    )
+    found = {
+        "starts": STARTS,
+        "log_densities": [mode.log_density for mode in modes],
+        "log_evidences": [mode.log_evidence for mode in modes],
+        "starts_in_mode": [mode.starts for mode in modes],
+        "searched": searched,
+    }
+    for mode, log_q_here in zip(modes, log_q, strict=True):
+        share = np.exp(min(mode.log_evidence - log_evidence, 0.0))
+        # where q covers a mode, log p - log q there is near the log evidence
+        if share > _MISSED_MASS and mode.log_density - log_q_here - log_evidence > 5:
+            return found, (
+                f"A mode with about {share:.0%} of the evidence (log density {mode.log_density:.2f}, reached by {mode.starts} of "
+                f"{STARTS} starts) lies outside q."
+            )
+    return found, None
+
+
+def _names(labels: tuple[str, ...]) -> str:
+    shown = ", ".join(f"'{label}'" for label in labels[:4])
+    return shown if len(labels) <= 4 else f"{shown} and {len(labels) - 4} more"

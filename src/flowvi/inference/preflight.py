@@ -1,0 +1,154 @@
+"""Before anything is fitted: is the log density a finite, differentiable scalar?"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from flowvi.errors import DensityError, ModelError
+from flowvi.inference.density import Density
+from flowvi.targets.base import Target
+
+_TRIES = 5
+"""Rounds of starts, each half as wide as the one before, in search of finite ones."""
+
+
+def check_shape(target: Target) -> None:
+    """Trace the log density without computing anything.
+
+    Raises:
+        ModelError: there are no parameters.
+        DensityError: the result is not a floating scalar.
+    """
+    if target.dim == 0:
+        raise ModelError("The model has no parameters: nothing is left to infer.")
+    out = eqx.filter_eval_shape(target.log_density, jnp.zeros(target.dim))
+    if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != ():
+        found = (
+            f"an array of shape {out.shape}"
+            if isinstance(out, jax.ShapeDtypeStruct)
+            else f"a {type(out).__name__}"
+        )
+        raise DensityError(
+            f"The log density returned {found}; it must be a scalar. Sum over the observations."
+        )
+    if not jnp.issubdtype(out.dtype, jnp.floating):
+        raise DensityError(f"The log density is of type {out.dtype}; it must be floating.")
+
+
+def finite_starts(density: Density, starts: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+    """The starts, those where the density is not finite moved towards the origin.
+
+    Raises:
+        DensityError: the density is NaN or infinite at all of them, or +inf at one.
+    """
+    z = starts.copy()
+    bad = np.ones(len(z), bool)
+    for _ in range(_TRIES):
+        value, grad = density.value_and_grad(z)
+        _no_positive_infinity(density.target, z, value)
+        bad = ~(np.isfinite(value) & np.isfinite(grad).all(axis=1))
+        if not bad.any():
+            return z
+        z[bad] /= 2
+    if bad.all():
+        raise DensityError(_describe(density.target, z, value, grad))
+    return z[~bad]
+
+
+def check_gradient(density: Density, z: Float[np.ndarray, "n dim"]) -> None:
+    """Compare the gradient with central differences along a direction, and look for coordinates it does not see.
+
+    A step from each of several sizes is tried, since what suits a model's scale is not known yet; the gradient is wrong if it agrees
+    with none of them at most of the points.
+
+    Raises:
+        DensityError: a coordinate has zero gradient everywhere, or the gradient disagrees with the differences.
+    """
+    value, grad = density.value_and_grad(z)
+    blind = np.flatnonzero((grad == 0).all(axis=0))
+    if len(blind):
+        names = ", ".join(f"'{density.target.coordinates[i]}'" for i in blind[:4])
+        raise DensityError(
+            f"The gradient with respect to {names} is zero at all {len(z)} starts: the log density does not depend on it, or "
+            "something cuts the derivative (rounding, comparison, integer conversion, stop_gradient). Remove the parameter, "
+            "or make the density differentiable in it."
+        )
+    direction = np.random.default_rng(0).choice([-1.0, 1.0], z.shape)
+    if _disagrees(density, z, value, grad, direction):
+        wrong = _worst_coordinate(density, z[0], value[0], grad[0])
+        raise DensityError(
+            f"The gradient of the log density disagrees with finite differences, most with respect to '{wrong}'. Look for a custom "
+            "derivative, stop_gradient, or a discontinuity in the model."
+        )
+
+
+_STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+
+
+def _disagrees(
+    density: Density, z: np.ndarray, value: np.ndarray, grad: np.ndarray, direction: np.ndarray
+) -> bool:
+    slopes = (grad * direction).sum(axis=1)
+    agree = np.zeros(len(z), bool)
+    for h in _STEPS:
+        difference = (
+            density.value_and_grad(z + h * direction)[0] - density.value_and_grad(z - h * direction)[0]
+        ) / (2 * h)
+        rounding = 1e-14 * np.abs(value) / h
+        agree |= np.abs(difference - slopes) <= 1e-2 * np.abs(grad).sum(axis=1) + 10 * rounding
+        # a point where the difference is not finite says nothing
+        agree |= ~np.isfinite(difference)
+    return bool(agree.mean() < 0.5)
+
+
+def _worst_coordinate(density: Density, z: np.ndarray, value: float, grad: np.ndarray) -> str:
+    smallest = np.full(len(z), np.inf)
+    unit = np.eye(len(z))
+    for h in _STEPS:
+        difference = (density.value_and_grad(z + h * unit)[0] - density.value_and_grad(z - h * unit)[0]) / (
+            2 * h
+        )
+        smallest = np.minimum(smallest, np.abs(difference - grad))
+    return density.target.coordinates[int(np.argmax(np.nan_to_num(smallest)))]
+
+
+def _no_positive_infinity(target: Target, z: np.ndarray, value: np.ndarray) -> None:
+    if np.isposinf(value).any():
+        where = _at(target, z[np.isposinf(value)][0])
+        raise DensityError(
+            f"The log density is +inf at {where}. A density must be finite or zero (-inf): look for a log of zero with the "
+            "wrong sign, or a division by zero."
+        )
+
+
+def _describe(target: Target, z: np.ndarray, value: np.ndarray, grad: np.ndarray) -> str:
+    where = _at(target, z[0])
+    if np.isneginf(value).all():
+        return (
+            f"The log density is -inf at all {len(z)} starts, for example at {where}. The data may be impossible under the "
+            "model, or a constraint lacks its support."
+        )
+    if np.isnan(value[0]):
+        return (
+            f"The log density is NaN at {where}, and at no start is it finite. Look for the log or square root of a negative number, "
+            "0 * inf, or NaN in the data."
+        )
+    coordinate = target.coordinates[int(np.argmax(~np.isfinite(grad[0])))]
+    return (
+        f"The gradient with respect to '{coordinate}' is not finite at {where}, where the log density is {value[0]:.6g}. Look for a "
+        "square root at zero, or a `where` whose other branch is not finite."
+    )
+
+
+def _at(target: Target, z: np.ndarray) -> str:
+    """A point in the model's own terms: the first few scalars."""
+    scalars = []
+    for name, values in target.constrain(z[None]).items():
+        flat = values[0].ravel()
+        shown = ", ".join(f"{v:.4g}" for v in flat[:4]) + (", ..." if flat.size > 4 else "")
+        scalars.append(f"{name} = {shown}" if values[0].ndim == 0 else f"{name} = [{shown}]")
+    return "; ".join(scalars[:6]) + ("; ..." if len(scalars) > 6 else "")

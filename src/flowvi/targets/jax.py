@@ -1,0 +1,172 @@
+"""Plain JAX log densities as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from flowvi.bijections import Bijection, Identity, SupportTree, support
+from flowvi.errors import CannotSimulateError, DataError, ModelError, SupportError
+from flowvi.precision import double_precision
+from flowvi.targets.arguments import Arguments, trace_with
+from flowvi.targets.base import Draws, Target
+from flowvi.targets.labels import labels
+
+
+@final
+class JaxTarget(Target):
+    """The density proportional to exp(log_density(params, *args, **kwargs)) of a pytree of parameters.
+
+    `log_density` takes the parameters on their own scale and leaves Jacobians out; log |det| of the supports is added here.
+    Draws are named by the paths of the tree's leaves, joined by "/"; a tree that is a single array is named "x".
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> target = Target.from_log_density(
+        ...     lambda p: -jnp.log(p["tau"]) ** 2, example={"tau": 1.0}, supports={"tau": "positive"}
+        ... )
+        >>> target.coordinates
+        ('tau',)
+    """
+
+    dim: int = eqx.field(static=True)
+    coordinates: tuple[str, ...] = eqx.field(static=True)
+    improper: tuple[str, ...] = eqx.field(static=True)
+    function: Callable = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+    supports: SupportTree
+    given: Arguments
+
+    @staticmethod
+    @double_precision
+    def build(
+        log_density: Callable,
+        example: PyTree,
+        supports: Mapping[str, Any] | None = None,
+        args: tuple = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> JaxTarget:
+        """Describe the parameters by an example, which gives shapes only, never values.
+
+        Raises:
+            ModelError: the example has no parameters, or one of integers.
+            SupportError: a support names no parameter, is unknown, or does not fit.
+            DensityError: the function does not return a scalar (see `flowvi.inference.preflight`).
+        """
+        leaves, structure = jax.tree.flatten_with_path(example)
+        if not leaves:
+            raise ModelError(
+                "`example` has no parameters. Give a pytree of arrays with the parameters' shapes."
+            )
+        names = tuple(_name(path) for path, _ in leaves)
+        supports = dict(supports or {})
+        unknown = [name for name in supports if name not in names]
+        if unknown:
+            raise SupportError(
+                f"`supports` names {unknown}, but the parameters in `example` are {list(names)}."
+            )
+        each = [
+            _support(name, leaf, supports.get(name, "real"))
+            for name, (_, leaf) in zip(names, leaves, strict=True)
+        ]
+        tree = SupportTree(jax.tree.unflatten(structure, each))
+        given, _ = trace_with(
+            Arguments.split(args, kwargs or {}),
+            lambda given: eqx.filter_eval_shape(_evaluate, log_density, tree, given, jnp.zeros(tree.dim)),
+        )
+        return JaxTarget(
+            dim=tree.dim,
+            coordinates=tuple(l for name, b in zip(names, each, strict=True) for l in labels(name, b.shape)),
+            improper=(),
+            function=log_density,
+            names=names,
+            supports=tree,
+            given=given,
+        )
+
+    def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
+        """log_density(params) + log |det d params / dz|."""
+        return _evaluate(self.function, self.supports, self.given, z)
+
+    @double_precision
+    def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
+        """The parameters at unconstrained points (n, dim), by name; `seed` has no effect."""
+        leaves = jax.tree.leaves(_constrain(self.supports, jnp.asarray(z)))
+        return {name: np.asarray(leaf, np.float64) for name, leaf in zip(self.names, leaves, strict=True)}
+
+    @double_precision
+    def unconstrain(self, parameters: Mapping[str, Any]) -> Float[np.ndarray, " dim"]:
+        """The unconstrained point of one value for every parameter, by name.
+
+        Raises:
+            DataError: a parameter is missing.
+            SupportError: a value has the wrong shape or lies outside its support.
+        """
+        missing = [name for name in self.names if name not in parameters]
+        if missing:
+            raise DataError(f"No value for {missing}; the parameters are {list(self.names)}.")
+        structure = jax.tree.structure(
+            self.supports.supports, is_leaf=lambda node: isinstance(node, Bijection)
+        )
+        values = jax.tree.unflatten(structure, [jnp.asarray(parameters[name], float) for name in self.names])
+        z = np.asarray(self.supports.inverse_and_log_det(values)[0])
+        if not np.isfinite(z).all():
+            label = self.coordinates[int(np.flatnonzero(~np.isfinite(z))[0])]
+            raise SupportError(f"The value given for '{label}' lies outside, or at the edge of, its support.")
+        return z
+
+    def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
+        """Always an error: a log density cannot simulate."""
+        raise CannotSimulateError(
+            "A log density cannot simulate data. Bring a NumPyro, PyMC or Stan model to draw its observed sites."
+        )
+
+    def log_likelihood(self, draws: Draws) -> Draws:
+        """Empty: the density is one number."""
+        return {}
+
+    def observed_data(self) -> dict[str, np.ndarray]:
+        """Empty: the density does not say what was observed."""
+        return {}
+
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """Empty."""
+        return {}
+
+    def coords(self) -> dict[str, np.ndarray]:
+        """Empty."""
+        return {}
+
+
+def _evaluate(function: Callable, supports: SupportTree, given: Arguments, z: Array) -> Array:
+    params, log_det = supports.forward_and_log_det(z)
+    args, kwargs = given.join()
+    return function(params, *args, **kwargs) + log_det
+
+
+@eqx.filter_jit
+def _constrain(supports: SupportTree, z: Float[Array, "n dim"]) -> PyTree:
+    return jax.vmap(lambda one: supports.forward_and_log_det(one)[0])(z)
+
+
+def _support(name: str, leaf: Any, spec: Any) -> Bijection:
+    array = np.asarray(leaf)
+    if array.dtype.kind in "iub" and not isinstance(leaf, int):
+        raise ModelError(
+            f"Parameter '{name}' in `example` is an array of type {array.dtype}; flows need continuous parameters. Give floats, or sum "
+            "a discrete parameter out of the density."
+        )
+    try:
+        return Identity(array.shape) if spec == "real" else support(spec, array.shape)
+    except SupportError as error:
+        raise SupportError(f"Parameter '{name}' of shape {array.shape}: {error}") from error
+
+
+def _name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/") or "x"

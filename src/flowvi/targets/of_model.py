@@ -1,0 +1,72 @@
+"""From whatever a user has to a target."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from flowvi.errors import ModelError
+from flowvi.targets.base import Target
+
+RESERVED = ("seed", "flow", "budget", "draws", "progress", "example", "supports")
+"""Names of `flowvi.fit`'s own arguments, which a model's may not share."""
+
+
+def target_of(
+    model: Any,
+    args: tuple,
+    kwargs: Mapping[str, Any],
+    example: Any = None,
+    supports: Mapping[str, Any] | None = None,
+) -> Target:
+    """The target of a model in any of the forms `flowvi.fit` takes.
+
+    Raises:
+        ModelError: the model is of no known form, or its arguments do not suit that form.
+    """
+    pymc = sys.modules.get("pymc")
+    if isinstance(model, Target):
+        _no_arguments("a flowvi.Target", args, kwargs)
+        return model
+    if pymc is not None and isinstance(model, pymc.Model):
+        _no_arguments("a PyMC model", args, kwargs)
+        return Target.from_pymc(model)
+    if "flowvi.targets.stan" in sys.modules:
+        from flowvi.targets.stan import StanModel
+
+        if isinstance(model, StanModel):
+            _no_arguments("a Stan model", args, kwargs)
+            return Target.from_stan(model)
+    if not callable(model):
+        raise ModelError(
+            f"A model of type {type(model).__name__} was given. Give a NumPyro model function, a pymc.Model, a "
+            "flowvi.StanModel, a flowvi.Target, or a JAX log density together with `example=`."
+        )
+    if example is not None:
+        from flowvi.targets.jax import JaxTarget
+
+        return JaxTarget.build(model, example, supports, args, kwargs)
+    if supports is not None:
+        raise ModelError("`supports=` goes with a JAX log density: give `example=` as well.")
+    clash = [name for name in _parameters(model) if name in RESERVED]
+    if clash:
+        raise ModelError(
+            f"The model's argument {clash[0]!r} is also an argument of flowvi.fit. Build the target first: "
+            "flowvi.fit(flowvi.Target.from_numpyro(model, *args, **kwargs))."
+        )
+    return Target.from_numpyro(model, *args, **kwargs)
+
+
+def _parameters(model: Any) -> list[str]:
+    try:
+        return list(inspect.signature(model).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _no_arguments(form: str, args: tuple, kwargs: Mapping[str, Any]) -> None:
+    if args or kwargs:
+        given = [f"{len(args)} positional"] * bool(args) + sorted(kwargs)
+        raise ModelError(f"{form} takes no further arguments, but fit was given {', '.join(given)}.")
