@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 _MODEL_HELP = """\
 MODEL is a Stan program (*.stan), or a Python file (*.py) that defines
-  model        a NumPyro model function, a pymc.Model, a flowvi.StanModel or a flowvi.Target, and
-  data         (optional) a dict of the model function's keyword arguments;
-or, in place of a model,
+  model        a NumPyro model function, a pymc.Model, a flowvi.StanModel or a flowvi.Target,
+or
   log_density  a JAX function of a pytree of parameters, with
   example      a pytree of arrays of the parameters' shapes, and
-  supports     (optional) a dict from parameter name to support.
+  supports     (optional) a dict from parameter name to support;
+and, for a function that takes data,
+  data         a dict of its keyword arguments.
 
 Exit status: 0 when there is a posterior, whatever its verdict; 2 when something is wrong with
 the call, the model or the data; 130 when interrupted before there was anything to show."""
@@ -84,7 +86,7 @@ def _fit(options: argparse.Namespace) -> None:
     data = None if options.data is None else _read_data(options.data)
     if options.out is not None:
         _require_writable(options.out)
-    model, arguments = _read_model(options.model, data)
+    model = _read_model(options.model, data)
 
     import flowvi
 
@@ -94,7 +96,6 @@ def _fit(options: argparse.Namespace) -> None:
         flow=options.flow,
         draws=options.draws,
         progress=not options.quiet,
-        **arguments,
     )
     _print(posterior)
     if options.out is not None:
@@ -140,20 +141,32 @@ def _require_writable(directory: Path) -> None:
         raise SaveError(f"Cannot write to {directory}: {reason}. Choose another --out.") from error
 
 
-def _read_model(path: Path, data: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
-    """What `flowvi.fit` takes for the model in a file: the model, and keyword arguments."""
+def _read_model(path: Path, data: dict[str, Any] | None) -> Any:
+    """The model in a file; a function becomes a target, so that none of its arguments clashes with `fit`'s."""
     if path.suffix == ".stan":
         from flowvi import StanModel
 
-        return StanModel(path, data), {}
+        return StanModel(path, data)
     if path.suffix != ".py":
         raise ModelError(f"{path} is neither a Python file (.py) nor a Stan program (.stan).")
     names = _run(path)
-    if "log_density" in names and "model" not in names:
-        return names["log_density"], _density_arguments(path, names, data)
-    if "model" not in names:
+    if "model" in names:
+        model = names["model"]
+        if callable(model):
+            from flowvi import Target
+
+            return Target.from_numpyro(model, **_arguments(path, names, data, "model"))
+        if data is not None:
+            raise DataError(f"The {type(model).__name__} in {path} holds its data already: leave out --data.")
+        return model
+    if "log_density" not in names:
         raise ModelError(f"{path} defines neither `model` nor `log_density`; see `flowvi fit --help`.")
-    return _with_data(path, names["model"], names.get("data"), data), {}
+    if "example" not in names:
+        raise ModelError(f"{path} defines `log_density` but not `example`, the shapes of its parameters.")
+    from flowvi.targets.jax import JaxTarget
+
+    arguments = _arguments(path, names, data, "log_density", names["example"])
+    return JaxTarget.build(names["log_density"], names["example"], names.get("supports"), (), arguments)
 
 
 def _run(path: Path) -> dict[str, Any]:
@@ -183,27 +196,18 @@ def _place(path: Path, error: Exception) -> str:
     return f"{file}:{lines[-1]}" if lines else file
 
 
-def _density_arguments(path: Path, names: Mapping[str, Any], data: Mapping | None) -> dict[str, Any]:
-    if "example" not in names:
-        raise ModelError(f"{path} defines `log_density` but not `example`, the shapes of its parameters.")
-    if data is not None:
-        raise DataError(f"`log_density` in {path} takes parameters only: leave out --data.")
-    return {"example": names["example"], "supports": names.get("supports")}
-
-
-def _with_data(path: Path, model: Any, own: Any, given: Mapping[str, Any] | None) -> Any:
-    """The model with its data: bound here, so that no argument of a function clashes with one of `fit`."""
-    if not callable(model):
-        if given is not None:
-            raise DataError(f"The {type(model).__name__} in {path} holds its data already: leave out --data.")
-        return model
-    if own is not None and not isinstance(own, Mapping):
-        raise DataError(f"`data` in {path} is a {type(own).__name__}, not a dict of the model's arguments.")
-    from flowvi import Target
-
-    if given is None:
-        return Target.from_numpyro(model, **(own or {}))
-    return Target.from_numpyro(model, **{name: _array(name, value) for name, value in given.items()})
+def _arguments(
+    path: Path, names: Mapping[str, Any], given: Mapping[str, Any] | None, function: str, *first: Any
+) -> dict[str, Any]:
+    """A function's keyword arguments after the first: those of the command line, or else the file's own."""
+    data = names.get("data", {}) if given is None else {name: _array(name, x) for name, x in given.items()}
+    if not isinstance(data, Mapping):
+        raise DataError(f"`data` in {path} is a {type(data).__name__}, not a dict of the model's arguments.")
+    try:
+        inspect.signature(names[function]).bind(*first, **data)
+    except TypeError as error:
+        raise DataError(f"The data do not fit `{function}` in {path}: {error}.") from None
+    return dict(data)
 
 
 def _array(name: str, value: Any) -> Any:
