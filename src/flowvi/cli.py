@@ -142,7 +142,7 @@ def _require_writable(directory: Path) -> None:
 
 
 def _read_model(path: Path, data: dict[str, Any] | None) -> Any:
-    """The model in a file; a function becomes a target, so that none of its arguments clashes with `fit`'s."""
+    """The model in a file; a function becomes a target, so that no argument of it clashes with `fit`."""
     if path.suffix == ".stan":
         from flowvi import StanModel
 
