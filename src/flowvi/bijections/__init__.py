@@ -4,6 +4,7 @@ from flowvi.bijections.affine import LocationScale as LocationScale
 from flowvi.bijections.affine import LowRankAffine as LowRankAffine
 from flowvi.bijections.affine import TriangularAffine as TriangularAffine
 from flowvi.bijections.affine_transformer import AffineTransformer as AffineTransformer
+from flowvi.bijections.autoregressive import MaskedAutoregressive as MaskedAutoregressive
 from flowvi.bijections.base import Bijection as Bijection
 from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
@@ -21,6 +22,7 @@ from flowvi.bijections.ordered import Ordered as Ordered
 from flowvi.bijections.ordered import PositiveOrdered as PositiveOrdered
 from flowvi.bijections.permutation import Permutation as Permutation
 from flowvi.bijections.positive import Positive as Positive
+from flowvi.bijections.rational_quadratic_spline import RationalQuadraticSpline as RationalQuadraticSpline
 from flowvi.bijections.scan import Scan as Scan
 from flowvi.bijections.simplex import Simplex as Simplex
 from flowvi.bijections.supports import support as support

@@ -15,7 +15,7 @@ class AffineTransformer(Transformer):
 
     The clamp c belongs to the depth: with alternating masks a coordinate is scaled in half of the K layers,
     so its log scale stays within K c / 2. Shapes: x, y (dim,), parameters (dim, 2).
-    Source: RealNVP, equation 7.
+    Source: RealNVP, equation 5.
 
     Example:
         >>> import jax.numpy as jnp

@@ -21,7 +21,7 @@ class Coupling(Bijection):
     The mask is an array, so layers with alternating masks have equal structure and can be scanned. Zero
     parameters are the identity. With dim = 1 the parameters are constants, or depend on the condition alone.
     Shapes: x, y, mask (dim,); conditioner (dim [+ condition_dim],) to dim * parameters_per_dim values.
-    Source: RealNVP, equations 4, 5 and 9.
+    Source: RealNVP, equations 4 to 9.
 
     Raises:
         FlowError: the conditioner's output or the condition has the wrong size.
