@@ -207,6 +207,16 @@ def test_what_fit_raises_is_one_line(fit, file, capsys, error, status, said) -> 
     assert len(printed.splitlines()) == 1
 
 
+def test_a_fit_from_file_to_directory(file, tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(["fit", file("m.py", DENSITY), "--out", str(out), "--draws", "500", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.splitlines()[-1] == "verdict: good"
+    # normal with mean 1 and variance 1/2, cut off at 0
+    assert flowvi.load(out).draws["x"].mean() == pytest.approx(1.11, abs=0.1)
+
+
 @pytest.mark.parametrize("arguments", ["", "fit", "fit m.py --draws 0", "fit m.py --seed x"])
 def test_a_wrong_call_says_so(arguments, capsys) -> None:
     with pytest.raises(SystemExit) as raised:
