@@ -52,12 +52,13 @@ def as_key(key: PRNGKeyArray | int) -> PRNGKeyArray:
     return key
 
 
-def check_positive(**sizes: int) -> None:
-    """Check that these named arguments are positive integers.
+def check_positive(**sizes: int | None) -> None:
+    """Check that these named arguments are positive integers, or None.
 
     Raises:
         FlowError: one is not.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+        is_integer = isinstance(size, int | np.integer) and not isinstance(size, bool)
+        if size is not None and not (is_integer and size > 0):
             raise FlowError(f"{name} must be a positive integer, not {size!r}.")

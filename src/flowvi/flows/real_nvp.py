@@ -1,20 +1,10 @@
 """Affine coupling flows: cheap in both directions, the default for variational inference."""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import (
-    MLP,
-    AffineTransformer,
-    Bijection,
-    Chain,
-    Coupling,
-    LocationScale,
-    Scan,
-    alternating_mask,
-)
-from flowvi.flows.arguments import as_key, check_positive, compile_quickly
+from flowvi.bijections import AffineTransformer
+from flowvi.flows.arguments import as_key, check_positive
+from flowvi.flows.couplings import couplings
 from flowvi.flows.distribution import Distribution
 from flowvi.flows.flow import Flow
 from flowvi.flows.normal import Normal
@@ -54,28 +44,8 @@ def real_nvp(
         >>> flow.log_prob(flow.sample(1, (100,))).shape
         (100,)
     """
-    check_positive(dim=dim, layers=layers, width=width, depth=depth)
-    bijection = _bijection(as_key(key), dim, layers, width, depth, clamp, condition_dim)
+    check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
+    # the type checker takes the abstract attribute of the base class for a field
+    transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
+    bijection = couplings(as_key(key), transformer, dim, layers, width, depth, condition_dim)
     return Flow(base or Normal(dim), bijection)
-
-
-@compile_quickly(static=("dim", "layers", "width", "depth", "clamp", "condition_dim"))
-def _bijection(
-    key: PRNGKeyArray,
-    dim: int,
-    layers: int,
-    width: int,
-    depth: int,
-    clamp: float,
-    condition_dim: int | None,
-) -> Bijection:
-    def coupling(key: PRNGKeyArray, mask: Bool[Array, " dim"]) -> Coupling:
-        # the type checker takes the abstract attribute of the base class for a field
-        transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
-        outputs = dim * transformer.parameters_per_dim
-        conditioner = MLP(dim + (condition_dim or 0), outputs, key=key, width=width, depth=depth)
-        return Coupling(mask, conditioner, transformer, condition_dim)
-
-    masks = jnp.stack([alternating_mask(dim, layer) for layer in range(layers)])
-    couplings = jax.vmap(coupling)(jax.random.split(key, layers), masks)
-    return Chain([Scan(couplings), LocationScale(jnp.zeros(dim), jnp.ones(dim))])

@@ -41,9 +41,10 @@ class StudentT(Distribution):
                 f"StudentT: degrees of freedom {df} were given for {dim} coordinates. Give a number above 1 "
                 "and below 1e6, or one per coordinate."
             )
-        excess = jnp.broadcast_to(jnp.asarray(df, float), (dim,)) - 1
-        # softplus^-1 without overflow for large values
-        self.raw_df = excess + jnp.log(-jnp.expm1(-excess))
+        excess = np.broadcast_to(np.asarray(df, np.float64), (dim,)) - 1
+        with jax.enable_x64(True):
+            # softplus^-1 without overflow for large values
+            self.raw_df = jnp.asarray(excess + np.log(-np.expm1(-excess)))
         self.dim = dim
 
     @property
