@@ -5,6 +5,7 @@ from flowvi.flows.flow import Flow as Flow
 from flowvi.flows.gaussian import gaussian as gaussian
 from flowvi.flows.iaf import iaf as iaf
 from flowvi.flows.mixture import GaussianMixture as GaussianMixture
+from flowvi.flows.multivariate_t import MultivariateT as MultivariateT
 from flowvi.flows.neural_spline import neural_spline as neural_spline
 from flowvi.flows.normal import Normal as Normal
 from flowvi.flows.real_nvp import real_nvp as real_nvp

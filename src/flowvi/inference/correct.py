@@ -10,11 +10,18 @@ from jaxtyping import Float, Int
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.diagnostics.psis import smooth_weights
 from flowvi.diagnostics.resampling import unique_indices
+from flowvi.flows import Normal
 from flowvi.inference.density import Density
-from flowvi.inference.proposal import Propose
+from flowvi.inference.proposal import Proposal
 
 MOST_PROPOSALS = 50
 """Proposals per draw, at most; beyond it the weights are too uneven to be worth it."""
+
+_TAILS = (30.0, 12.0, 5.0)
+"""Degrees of freedom tried, lightest first."""
+
+_EVEN = 4.0
+"""Largest weight over the mean weight that makes heavier tails not worth a try."""
 
 
 class Weighted(NamedTuple):
@@ -64,12 +71,16 @@ class Weighted(NamedTuple):
         w = np.exp(self.log_weights - top)
         return Estimate(float(np.log(w.mean()) + top), float(w.std() / w.mean() / np.sqrt(len(w))))
 
+    def cut_for(self, n: int) -> float:
+        """Share of the weight that n unique draws leave out: what lies above 1 / n."""
+        return float(np.maximum(self.weights - 1 / n, 0).sum())
+
     def proposals_for(self, n: int) -> float:
         """How many proposals make n max(w) <= 1, judging by these."""
         return n * self.weights.max() * len(self.weights)
 
 
-def weigh(density: Density, propose: Propose, rng: np.random.Generator, size: int) -> Weighted:
+def weigh(density: Density, propose: Proposal, rng: np.random.Generator, size: int) -> Weighted:
     """Draw from q and weigh the draws.
 
     Raises:
@@ -79,7 +90,27 @@ def weigh(density: Density, propose: Propose, rng: np.random.Generator, size: in
     return _weighted(z, density.value(z) - log_q)
 
 
-def weigh_for_unique(density: Density, propose: Propose, rng: np.random.Generator, n: int) -> Weighted:
+def with_best_tails(
+    density: Density, propose: Proposal, rng: np.random.Generator, size: int
+) -> tuple[Proposal, Weighted]:
+    """The proposal with the tails that need fewest draws, normal or multivariate t, and weighted draws of it.
+
+    A target with tails a little heavier than a Gaussian's has a few huge weights under the Gaussian and bounded ones under a
+    t, at hardly any loss elsewhere.
+    """
+    best, weighted = propose, weigh(density, propose, rng, size)
+    if isinstance(propose.base, Normal):
+        for df in _TAILS:
+            if weighted.proposals_for(1) < _EVEN:
+                break
+            heavier = propose.with_tails(df)
+            tried = weigh(density, heavier, rng, size)
+            if tried.proposals_for(1) < weighted.proposals_for(1):
+                best, weighted = heavier, tried
+    return best, weighted
+
+
+def weigh_for_unique(density: Density, propose: Proposal, rng: np.random.Generator, n: int) -> Weighted:
     """Draw from q until n unique draws can be had, or 50 n proposals are spent."""
     weighted = weigh(density, propose, rng, 2 * n)
     while (needed := weighted.proposals_for(n)) > len(weighted.z) < MOST_PROPOSALS * n:

@@ -88,8 +88,9 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
     )
     step_size, best = STEP_SIZE, -np.inf
     while True:
+        base = base_draws(flow.base, rng, STEPS * BATCH)[0].reshape(STEPS, BATCH, flow.dim)
         state, elbos = _train(
-            target, whitening, flow, state, base_draws(flow.base, rng, (STEPS, BATCH)), step_size
+            target, whitening, flow, state, base, step_size
         )
         last = np.asarray(elbos)[-STEPS // 5 :]
         elbo, error = float(np.mean(last)), float(np.std(last) / np.sqrt(len(last)))

@@ -73,12 +73,12 @@ def fit(
         ledger = Ledger(budget or Budget(), shown)
         density = Density(target, ledger)
         search = Search(density, rng)
-        search.run(build)
+        search.run(build, always=flow != "auto")
         ledger.enter("correct")
-        weighted = weigh_for_unique(density, search.propose(), rng, draws)
+        weighted = weigh_for_unique(density, search.proposal, rng, draws)
         chosen = unique_draws(weighted, draws, rng)
         ledger.enter("judge")
-        q = search.q()
+        q = search.proposal.flow()
         verdict = judge(
             weighted,
             search.modes,

@@ -32,10 +32,9 @@ class Gaussian(NamedTuple):
     scale_tril: Float[np.ndarray, "dim dim"]
 
     def push(self, base: Float[np.ndarray, "n dim"]) -> tuple[np.ndarray, np.ndarray]:
-        """Draws z = location + scale_tril base and their log density, from standard normal base draws."""
+        """z = location + scale_tril base for standard normal base draws, and log |det|, (n,)."""
         log_det = np.log(np.diag(self.scale_tril)).sum()
-        log_q = -0.5 * (base**2).sum(axis=1) - len(self.location) / 2 * np.log(2 * np.pi) - log_det
-        return self.location + base @ self.scale_tril.T, log_q
+        return self.location + base @ self.scale_tril.T, np.full(len(base), log_det)
 
 
 class GaussianFit(NamedTuple):
@@ -91,7 +90,8 @@ def batch_and_match(
     rising = True
     for t in range(max_steps):
         base = rng.standard_normal((size, dim))
-        z, log_q = q.push(base)
+        z, log_det = q.push(base)
+        log_q = -0.5 * (base**2).sum(axis=1) - dim / 2 * np.log(2 * np.pi) - log_det
         log_p, score = density.value_and_grad(z)
         usable = np.isfinite(log_p) & np.isfinite(score).all(axis=1)
         log_weight = np.where(usable, log_p - log_q, -np.inf)

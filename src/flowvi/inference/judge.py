@@ -9,13 +9,16 @@ from typing import Any, Literal
 import numpy as np
 
 from flowvi.diagnostics.psis import khat_threshold
-from flowvi.inference.correct import MOST_PROPOSALS, Weighted
+from flowvi.inference.correct import Weighted
 from flowvi.inference.explore import STARTS, Mode
 
 Level = Literal["good", "corrected", "unreliable", "inconclusive"]
 
 _LEAST_ESS = 1000
 """Effective draws for means within 0.03 sd and sds within 3%."""
+
+_LARGEST_CUT = 0.005
+"""Share of the weight that unique draws may leave out: at five sds from the mean it moves it by 0.025 sd."""
 
 _MISSED_MASS = 0.01
 """Share of the evidence that a mode outside q may have before it counts."""
@@ -117,9 +120,10 @@ def _weights(weighted: Weighted, draws: int) -> tuple[Level, list[str]]:
     facts = f"sd(log w) = {sd:.3f}, k-hat = {khat:.2f}, ESS/S = {weighted.ess_ratio:.3f} with S = {size:,} draws of q."
     if weighted.nearly_constant:
         return "good", ["Importance weights are nearly constant: " + facts]
-    carried = weighted.proposals_for(draws) <= max(size, MOST_PROPOSALS * draws)
-    if khat <= threshold and ess >= _LEAST_ESS and carried:
-        return "good", ["Importance weights carry: " + facts]
+    cut = weighted.cut_for(draws)
+    if khat <= threshold and ess >= _LEAST_ESS and cut <= _LARGEST_CUT:
+        cut_off = f" The largest weights were cut, {cut:.1%} of the total." if cut > 0 else ""
+        return "good", [f"Importance weights carry: {facts}{cut_off}"]
     if khat > 1 or ess < 0.01 * size:
         return "unreliable", ["q is too far from the posterior for importance weights to correct: " + facts]
     return "inconclusive", [

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
 from flowvi import flows
-from flowvi.bijections import TriangularAffine
 from flowvi.errors import FlowError
-from flowvi.flows import Flow, Normal, whiten
-from flowvi.inference.correct import Weighted, weigh
+from flowvi.flows import Flow, whiten
+from flowvi.inference.correct import Weighted, weigh, with_best_tails
 from flowvi.inference.density import VALUES, Density
 from flowvi.inference.elbo import rounds
 from flowvi.inference.explore import Mode, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
-from flowvi.inference.proposal import Propose, propose_from_flow, propose_from_gaussian
+from flowvi.inference.proposal import flow_proposal, gaussian_proposal
 
-_GOOD_GAUSSIAN = 0.7
-"""ESS/S at which weights on the Gaussian cost less than training a flow."""
+_GOOD_GAUSSIAN = 0.5
+"""ESS/S at which weights on the Gaussian cost less than training a flow, if the two below hold as well."""
+
+_EVEN_GAUSSIAN = 20.0
+"""Largest weight over the mean weight."""
+
+_EVEN_ENOUGH = 0.9
+"""ESS/S above which the shape of the tail is of no concern for that decision."""
 
 _GOOD_FLOW = 0.99
 """ESS/S at which training ends at once."""
@@ -30,7 +34,7 @@ _FAIR_FLOW = 0.8
 
 _FAIR_ROUNDS = 4
 _MOST_ROUNDS = 24
-_LARGEST_KHAT = 0.7
+_LARGEST_KHAT = 0.6
 
 Build = Callable[[], Flow]
 
@@ -41,7 +45,7 @@ class Search:
     Attributes:
         modes: what the starts led to.
         gaussian: the best Gaussian.
-        flow: the trained flow on the model's unconstrained scale, where there is one.
+        proposal: q on the model's unconstrained scale: that Gaussian, or the flow trained from it.
         converged: whether the last stage came to rest.
         notes: what cut the search short, in sentences.
     """
@@ -50,14 +54,14 @@ class Search:
         dim = density.target.dim
         self.modes: list[Mode] = []
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
-        self.flow: Flow | None = None
+        self.proposal = gaussian_proposal(self.gaussian)
         self.converged = False
         self.notes: list[str] = []
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
 
-    def run(self, build: Build | None, always: bool = False) -> None:
+    def run(self, build: Build | None, always: bool) -> None:
         """Go through the stages until one is good enough, the budget is spent or the user interrupts.
 
         Args:
@@ -69,6 +73,7 @@ class Search:
             self._fit_gaussian()
             if build is not None and (always or not self._good_gaussian()):
                 self._train(build())
+                self._choose_tails()
         except KeyboardInterrupt:
             self.converged = False
             self.notes.append(f"Interrupted in stage '{self._ledger.stage}': this is the best so far.")
@@ -76,17 +81,6 @@ class Search:
             self.notes.append(
                 f"The budget was spent in stage '{self._ledger.stage}': this is the best so far."
             )
-
-    def propose(self) -> Propose:
-        """Draws from q."""
-        return propose_from_gaussian(self.gaussian) if self.flow is None else propose_from_flow(self.flow)
-
-    def q(self) -> Flow:
-        """The approximation as a flow on the model's unconstrained scale."""
-        if self.flow is not None:
-            return self.flow
-        location, scale_tril = jnp.asarray(self.gaussian.location), jnp.asarray(self.gaussian.scale_tril)
-        return Flow(Normal(len(location)), TriangularAffine(location, scale_tril))
 
     def runaway(self) -> tuple[str, ...]:
         """Coordinates whose scale grew beyond all measure."""
@@ -100,7 +94,7 @@ class Search:
         self._ledger.enter("explore")
         self.modes = explore(self._density, z)
         if self.modes:
-            self.gaussian = Gaussian(self.modes[0].location, self.modes[0].scale_tril)
+            self._use(Gaussian(self.modes[0].location, self.modes[0].scale_tril))
 
     def _fit_gaussian(self) -> None:
         self._ledger.enter("gaussian")
@@ -110,13 +104,23 @@ class Search:
                 "No Gaussian could be fitted: the log density is finite at too few of its draws."
             )
             return
-        self.gaussian, self.converged = fit.gaussian, fit.converged
+        self._use(fit.gaussian)
+        self.converged = fit.converged
+
+    def _use(self, gaussian: Gaussian) -> None:
+        self.gaussian, self.proposal = gaussian, gaussian_proposal(gaussian)
 
     def _good_gaussian(self) -> bool:
-        weighted = self._weigh(propose_from_gaussian(self.gaussian))
+        weighted = self._choose_tails()
         return weighted.ess_ratio > _GOOD_GAUSSIAN and (
-            weighted.khat < _LARGEST_KHAT or weighted.nearly_constant
+            weighted.ess_ratio > _EVEN_ENOUGH
+            or (weighted.khat < _LARGEST_KHAT and weighted.proposals_for(1) < _EVEN_GAUSSIAN)
         )
+
+    def _choose_tails(self) -> Weighted:
+        self.proposal, weighted = with_best_tails(self._density, self.proposal, self._rng, 2 * VALUES)
+        self._ledger.show(weighted.elbo.value, weighted.sd_log_weights, weighted.khat)
+        return weighted
 
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even, or more rounds bring nothing."""
@@ -126,8 +130,8 @@ class Search:
         for number, round in enumerate(rounds(self._density.target, self.gaussian, flow, self._rng), start=1):
             self._ledger.spend(round.gradients)
             self._ledger.nonfinite += round.nonfinite
-            self.flow = whiten(round.flow, self.gaussian.location, self.gaussian.scale_tril)
-            weighted = self._weigh(propose_from_flow(self.flow))
+            self.proposal = flow_proposal(whiten(round.flow, *self.gaussian))
+            weighted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
             seconds = (self._ledger.seconds - began) / number
             self._ledger.show(
                 elbo=round.elbo,
@@ -144,9 +148,6 @@ class Search:
             if number == _MOST_ROUNDS or without_gain == _FAIR_ROUNDS or self._ledger.exhausted():
                 self.converged = without_gain == _FAIR_ROUNDS
                 return
-
-    def _weigh(self, propose: Propose) -> Weighted:
-        return weigh(self._density, propose, self._rng, 2 * VALUES)
 
 
 def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
