@@ -128,6 +128,15 @@ def gaussian_process():
     return model
 
 
+def walk_and_truncation():
+    with pm.Model() as model:
+        s = pm.HalfNormal("s", 1.0)
+        walk = pm.GaussianRandomWalk("walk", sigma=s, init_dist=pm.Normal.dist(0.0, 1.0), steps=11)
+        pm.Truncated("t", pm.Normal.dist(walk, s), lower=-2.0, observed=SERIES)
+        pm.Censored("c", pm.Normal.dist(walk, s), lower=-1.0, upper=1.0, observed=np.clip(SERIES, -1, 1))
+    return model
+
+
 def only_a_potential():
     with pm.Model() as model:
         x = pm.Flat("x", shape=2)
@@ -149,6 +158,7 @@ MODELS: dict[str, Callable] = {
         forward_algorithm,
         missing_values,
         gaussian_process,
+        walk_and_truncation,
         only_a_potential,
     )
 }

@@ -37,12 +37,13 @@ try:
     from pytensor.graph.traversal import ancestors, graph_inputs, toposort
     from pytensor.link.jax.dispatch.basic import jax_funcify
     from pytensor.raise_op import CheckAndRaise
+    from pytensor.scalar.math import Erfcx
     from pytensor.scan.op import Scan
     from pytensor.tensor.blockwise import Blockwise
     from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
     from pytensor.tensor.random.op import RandomVariable
     from pytensor.tensor.random.type import RandomType
-    from pytensor.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1, Subtensor
+    from pytensor.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1, IncSubtensor, Subtensor
     from pytensor.tensor.type import TensorType
 except ImportError as error:
     raise DependencyError(
@@ -76,6 +77,18 @@ pt: Any = pytensor.tensor  # its type information leaves out most of its functio
 _WIDE = {"f": "float64", "i": "int64", "u": "int64"}
 _INDEXING = (AdvancedSubtensor, AdvancedSubtensor1, Subtensor)
 _TRACES_INTEGERS = (Elemwise, DimShuffle, CAReduce, Blockwise, Scan, *_INDEXING)
+
+
+@jax_funcify.register(Erfcx)
+def _erfcx(op: Erfcx, **kwargs: Any) -> Any:
+    """The scaled complementary error function, of truncated normals; PyTensor's own needs TensorFlow."""
+
+    def erfcx(x: Array) -> Array:
+        # It overflows below -26, where a branch that is not taken would spoil the gradient.
+        x = jnp.maximum(x, -20.0)
+        return 2 * jnp.exp(jax.scipy.special.log_ndtr(-x * 2**0.5) + x**2)
+
+    return erfcx
 
 
 class Program:
@@ -163,6 +176,11 @@ def _to_jax(
 
     for node in nodes:
         replaced = [new.get(var, var) for var in node.inputs]
+        if isinstance(node.op, Subtensor | IncSubtensor):
+            # Their scalar indices keep the type that the operation was built with.
+            for i, (a, b) in enumerate(zip(replaced, node.inputs, strict=True)):
+                if b.type.ndim == 0 and a.type.dtype != b.type.dtype:
+                    replaced[i] = b if isinstance(b, Constant) else pt.cast(a, b.type.dtype)
         if isinstance(node.op, CheckAndRaise):
             new[node.outputs[0]] = _without_exception(node.op, *replaced)
         elif isinstance(node.op, PosDefMatrix):
