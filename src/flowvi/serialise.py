@@ -77,8 +77,9 @@ def load_module(path: str | os.PathLike) -> Any:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            arrays = {name: archive[name] for name in archive.files}
         structure = json.loads(str(arrays[_STRUCTURE]))
         if structure["format"] != _FORMAT:
             raise SaveError(
