@@ -34,7 +34,7 @@ def log_density(parameters, y):
 
 example = {"x": 0.0}
 supports = {"x": "positive"}
-data = {"y": 5.0}
+data = {"y": 1.0}
 """
 
 
@@ -209,11 +209,11 @@ def test_what_fit_raises_is_one_line(fit, file, capsys, error, status, said) -> 
 
 def test_a_fit_from_file_to_directory(file, tmp_path, capsys) -> None:
     out = tmp_path / "run"
-    assert main(["fit", file("m.py", DENSITY), "--out", str(out), "--draws", "500", "--quiet"]) == 0
+    normal = "example = {'x': 0.0}\ndef log_density(p): return -((p['x'] - 5.0) ** 2)"
+    assert main(["fit", file("m.py", normal), "--out", str(out), "--draws", "500", "--quiet"]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     assert printed.out.splitlines()[-1] == "verdict: good"
-    # normal with variance 1/2, far from its bound at 0
     assert flowvi.load(out).draws["x"].mean() == pytest.approx(5.0, abs=0.15)
 
 
