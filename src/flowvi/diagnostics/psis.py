@@ -68,7 +68,7 @@ def fit_generalised_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, floa
     theta = theta / (3 * excess[int(n / 4 + 0.5) - 1]) + 1 / excess[-1]
     k = np.log1p(-theta[:, None] * excess).mean(axis=1)
     log_likelihood = n * (np.log(-theta / k) - k - 1)
-    posterior = 1 / np.exp(log_likelihood - log_likelihood[:, None]).sum(axis=1)
+    posterior = np.exp(log_likelihood - log_likelihood.max())
     mean = (theta * posterior).sum() / posterior.sum()
     k_mean = np.log1p(-mean * excess).mean()
     return float((n * k_mean + 10 * 0.5) / (n + 10)), float(-k_mean / mean)
