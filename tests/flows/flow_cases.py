@@ -1,0 +1,52 @@
+"""One table of flows that drives the tests: a new builder costs one line."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowvi import flows
+from flowvi.bijections import trainable
+from flowvi.precision import double_precision
+
+# small networks and few layers: what is tested does not depend on either, compile and running time do
+SMALL = {"layers": 3, "width": 8}
+
+
+def _whitened(dim):
+    location = np.linspace(-1, 1, dim)
+    triangle = np.tril(0.3 * np.ones((dim, dim))) + np.diag(np.linspace(0.5, 1, dim))
+    return flows.whiten(flows.real_nvp(dim, key=0, **SMALL), location, triangle)
+
+
+def _mixture(dim):
+    locations = np.stack([np.full(dim, -1.0), np.full(dim, 2.0)])
+    return flows.GaussianMixture([0.3, 0.7], locations, np.array([[0.5], [1.5]]) * np.ones((2, dim)))
+
+
+FLOWS = {
+    "gaussian": lambda dim: flows.gaussian(dim),
+    "gaussian_diagonal": lambda dim: flows.gaussian(dim, kind="diagonal"),
+    "gaussian_low_rank": lambda dim: flows.gaussian(dim, key=0, kind="low_rank", rank=2),
+    "real_nvp": lambda dim: flows.real_nvp(dim, key=0, **SMALL),
+    "neural_spline": lambda dim: flows.neural_spline(dim, key=0, bins=4, **SMALL),
+    "iaf": lambda dim: flows.iaf(dim, key=0, **SMALL),
+    "student_t_base": lambda dim: flows.real_nvp(dim, key=0, base=flows.StudentT(dim, 8.0), **SMALL),
+    "mixture_base": lambda dim: flows.gaussian(dim, kind="diagonal", base=_mixture(dim)),
+    "whitened": _whitened,
+}
+
+CONDITIONAL = {
+    "real_nvp": lambda dim: flows.real_nvp(dim, key=0, condition_dim=3, **SMALL),
+    "neural_spline": lambda dim: flows.neural_spline(dim, key=0, bins=4, condition_dim=3, **SMALL),
+    "iaf": lambda dim: flows.iaf(dim, key=0, condition_dim=3, **SMALL),
+}
+
+
+@double_precision
+def perturbed(flow, size=0.2):
+    """The flow with every trained number moved at random: at the start too much is zero to test anything."""
+    numbers = np.random.default_rng(0)
+    parameters, rest = eqx.partition(flow, trainable(flow))
+    moved = jax.tree.map(lambda a: jnp.asarray(a + size * numbers.normal(size=a.shape)), parameters)
+    return eqx.combine(moved, rest)
