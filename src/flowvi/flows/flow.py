@@ -165,10 +165,12 @@ def forward_and_log_prob(
 
     Example:
         >>> import flowvi
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from flowvi.flows.flow import forward_and_log_prob
-        >>> flow = flowvi.flows.gaussian(2)
-        >>> forward_and_log_prob(flow, jnp.zeros(2))[0].tolist()
+        >>> with jax.enable_x64(True):
+        ...     z, log_prob = forward_and_log_prob(flowvi.flows.gaussian(2), jnp.zeros(2))
+        >>> z.tolist()
         [0.0, 0.0]
     """
     z, log_det = flow.bijection.forward_and_log_det(base_draw, condition)
@@ -186,9 +188,11 @@ def log_prob(
 
     Example:
         >>> import flowvi
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from flowvi.flows.flow import log_prob
-        >>> log_prob(flowvi.flows.gaussian(2), jnp.zeros(2)).round(4).item()
+        >>> with jax.enable_x64(True):
+        ...     print(log_prob(flowvi.flows.gaussian(2), jnp.zeros(2)).round(4))
         -1.8379
     """
     x, log_det = flow.bijection.inverse_and_log_det(z, condition)

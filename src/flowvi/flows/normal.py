@@ -17,9 +17,11 @@ class Normal(Distribution):
     Shapes: x (dim,).
 
     Example:
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from flowvi.flows import Normal
-        >>> Normal(2).log_prob(jnp.zeros(2)).round(4).item()
+        >>> with jax.enable_x64(True):
+        ...     print(Normal(2).log_prob(jnp.zeros(2)).round(4))
         -1.8379
     """
 

@@ -27,9 +27,11 @@ class StudentT(Distribution):
         FlowError: degrees of freedom not above 1 and below 1e6, or not one per coordinate.
 
     Example:
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from flowvi.flows import StudentT
-        >>> StudentT(2, 5.0).log_prob(jnp.zeros(2)).round(4).item()
+        >>> with jax.enable_x64(True):
+        ...     print(StudentT(2, 5.0).log_prob(jnp.zeros(2)).round(4))
         -1.9372
     """
 
