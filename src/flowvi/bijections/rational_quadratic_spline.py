@@ -126,8 +126,8 @@ def _solve(v, s, d_0, d_1):
     """t where the height above y_k is the part v of the bin's.
 
     The quadratic equation of NSF has the root 2 s v / (p - q + 2 s v + r) with p = d_k (1 - v),
-    q = d_k+1 v and the discriminant r^2 = (p - q)^2 + 4 s^2 v (1 - v), a sum of squares. Seen from the left end
-    of the bin where p >= q, and from the right one elsewhere, nothing is subtracted.
+    q = d_k+1 v and the discriminant r^2 = (p - q)^2 + 4 s^2 v (1 - v), a sum of squares. Seen from the
+    left end of the bin where p >= q, and from the right one elsewhere, nothing is subtracted.
     """
     p, q = d_0 * (1 - v), d_1 * v
     from_left = p >= q

@@ -1,0 +1,182 @@
+"""Every bijection of the table against its own mathematics."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flowvi.bijections import CholeskyCorr, CholeskyCov, Simplex, SupportTree, trainable
+from table import CONDITION_DIM, FLOWS, SUPPORTS
+
+TABLE = FLOWS | SUPPORTS
+DOUBLE, SINGLE = True, False
+CASES = [(name, *case) for name in FLOWS for case in [(1, DOUBLE), (2, SINGLE), (5, DOUBLE)]]
+CASES += [(name, *case) for name in SUPPORTS for case in [(1, SINGLE), (2, DOUBLE)]]
+NEAR = 5
+"""How many of the points are drawn from a normal; the others are far."""
+ROUND_TRIP = {DOUBLE: 1e-12, SINGLE: 1e-4}
+"""Allowed error of x, times the local condition number."""
+LOG_DET = {DOUBLE: 1e-9, SINGLE: 1e-3}
+
+
+def forward(bijection, x, condition):
+    if isinstance(bijection, SupportTree):
+        return bijection.forward_and_log_det(x)
+    return bijection.forward_and_log_det(x, condition)
+
+
+def inverse(bijection, y, condition):
+    if isinstance(bijection, SupportTree):
+        return bijection.inverse_and_log_det(y)
+    return bijection.inverse_and_log_det(y, condition)
+
+
+def free_coordinates(bijection, y):
+    """The entries of y that the log-det is about, as a vector."""
+    match bijection:
+        case SupportTree():
+            parts = jax.tree.map(
+                free_coordinates, bijection.supports, y, is_leaf=lambda b: hasattr(b, "shape")
+            )
+            return jnp.concatenate(jax.tree.leaves(parts))
+        case Simplex():
+            return y[..., :-1].ravel()
+        case CholeskyCorr():
+            return y[..., *np.tril_indices(y.shape[-1], -1)].ravel()
+        case CholeskyCov():
+            return y[..., *np.tril_indices(y.shape[-1])].ravel()
+    return y.ravel()
+
+
+def evaluate(bijection, points):
+    """All that is tested, in one compiled function: y, log-dets, the way back, the Jacobian, gradients."""
+    arrays, static = eqx.partition(bijection, eqx.is_array)
+
+    def of_arrays(arrays, points):
+        return evaluate_all(eqx.combine(arrays, static), points)
+
+    # most of the time of these tests is spent compiling
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    return jax.jit(of_arrays, compiler_options=options)(arrays, points)
+
+
+def evaluate_all(bijection, points):
+    needs = getattr(bijection, "condition_dim", None)
+    condition = None if needs is None else jnp.linspace(-1, 1, CONDITION_DIM, dtype=points.dtype)
+    parameters, rest = eqx.partition(bijection, trainable(bijection))
+
+    def at(x):
+        def free(x):
+            return free_coordinates(bijection, forward(bijection, x, condition)[0]), None
+
+        def loss(parameters, x, y):
+            bijection = eqx.combine(parameters, rest)
+            y_of_x, log_det = forward(bijection, x, condition)
+            x_of_y, log_det_back = inverse(bijection, y, condition)
+            return jnp.sum(free_coordinates(bijection, y_of_x)) + log_det + jnp.sum(x_of_y) + 2 * log_det_back
+
+        y, log_det = forward(bijection, x, condition)
+        back, log_det_back = inverse(bijection, y, condition)
+        jacobian, _ = jax.jacfwd(free, has_aux=True)(x)
+        gradients = jax.grad(loss, argnums=(0, 1, 2))(parameters, x, y)
+        finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradients)]))
+        return {
+            "y": y,
+            "log_det": log_det,
+            "back": back,
+            "log_det_back": log_det_back,
+            "jacobian": jacobian.reshape(x.size, x.size),
+            "finite": finite,
+        }
+
+    return jax.vmap(at)(points)
+
+
+def build(name, dim):
+    # this generator compiles much faster than the default one
+    return TABLE[name](jax.random.key(0, impl="unsafe_rbg"), dim)
+
+
+def perturbed(bijection, scale=0.3):
+    """The bijection at random values of its parameters."""
+    rng = np.random.default_rng(1)
+
+    def step(leaf):
+        return jnp.asarray(np.asarray(leaf) + scale * rng.normal(size=leaf.shape).astype(leaf.dtype))
+
+    parameters, rest = eqx.partition(bijection, trainable(bijection))
+    return eqx.combine(jax.tree.map(step, parameters), rest)
+
+
+def points_of(name, bijection):
+    shape = (bijection.dim,) if isinstance(bijection, SupportTree) else bijection.shape
+    near = np.random.default_rng(2).normal(size=(NEAR, *shape))
+    far = np.stack([np.ones(shape), -np.ones(shape), np.sign(near[0])]) * (1e4 if name in FLOWS else 30.0)
+    return jnp.asarray(np.concatenate([near, far]))
+
+
+@functools.cache
+def results(name, dim, precision):
+    with jax.enable_x64(precision):
+        bijection = perturbed(build(name, dim))
+        points = points_of(name, bijection)
+        return bijection, points, jax.tree.map(np.asarray, evaluate(bijection, points))
+
+
+every = pytest.mark.parametrize(("name", "dim", "precision"), CASES)
+
+
+def condition_numbers(points, r):
+    """1 + |x| + |J^-1| |y|: by how much an error of one rounding may grow on the way back."""
+    flat = [np.abs(np.reshape(a, (len(points), -1))).max(-1) for a in jax.tree.leaves(r["y"])]
+    with np.errstate(all="ignore"):
+        growth = []
+        for j in r["jacobian"].astype(np.float64):
+            singular = not np.all(np.isfinite(j)) or np.linalg.matrix_rank(j, tol=0) < len(j)
+            growth.append(np.inf if singular else np.abs(np.linalg.inv(j)).sum(-1).max())
+    size = np.abs(np.asarray(points)).reshape(len(points), -1).max(-1)
+    return 1 + size + np.array(growth) * (1 + np.max(flat, axis=0))
+
+
+@every
+def test_round_trip_near_and_far(name, dim, precision):
+    _, points, r = results(name, dim, precision)
+    condition = condition_numbers(points, r)
+    error = np.abs(r["back"] - np.asarray(points)).reshape(len(points), -1).max(-1)
+    assert np.all(condition[:NEAR] < 1e5)
+    assert np.all(error <= ROUND_TRIP[precision] * condition), (error, condition)
+    for array in jax.tree.leaves(r):
+        assert np.all(np.isfinite(array))
+
+
+@every
+def test_log_det_is_that_of_the_jacobian(name, dim, precision):
+    _, _, r = results(name, dim, precision)
+    expected = np.linalg.slogdet(r["jacobian"][:NEAR].astype(np.float64))[1]
+    np.testing.assert_allclose(
+        r["log_det"][:NEAR], expected, rtol=LOG_DET[precision], atol=LOG_DET[precision]
+    )
+    np.testing.assert_allclose(
+        -r["log_det_back"][:NEAR], expected, rtol=LOG_DET[precision], atol=LOG_DET[precision]
+    )
+
+
+@every
+def test_gradients_are_finite(name, dim, precision):
+    _, _, r = results(name, dim, precision)
+    assert np.all(r["finite"])
+
+
+@every
+def test_precision_and_shape_are_kept(name, dim, precision):
+    bijection, points, r = results(name, dim, precision)
+    dtype = np.float64 if precision == DOUBLE else np.float32
+    for array in jax.tree.leaves((r["y"], r["log_det"], r["back"], r["log_det_back"])):
+        assert array.dtype == dtype
+    assert r["log_det"].shape == r["log_det_back"].shape == (len(points),)
+    assert r["back"].shape == points.shape
+    if not isinstance(bijection, SupportTree):
+        assert r["y"].shape[1:] == bijection.out_shape
