@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowvi.diagnostics.estimate import Estimate
-from flowvi.diagnostics.psis import smooth_weights
+from flowvi.diagnostics.psis import khat_threshold, smooth_weights
 from flowvi.diagnostics.resampling import unique_indices
 from flowvi.flows import Normal
 from flowvi.inference.density import Density
@@ -17,11 +17,20 @@ from flowvi.inference.proposal import Proposal
 MOST_PROPOSALS = 50
 """Proposals per draw, at most; beyond it the weights are too uneven to be worth it."""
 
+LEAST_ESS = 1000
+"""Effective draws for means within 0.03 sd and sds within 3%."""
+
+LARGEST_CUT = 0.005
+"""Share of the weight that unique draws may leave out: at five sds from the mean it moves it by 0.025 sd."""
+
 _TAILS = (30.0, 12.0, 5.0)
 """Degrees of freedom tried, lightest first."""
 
 _EVEN = 4.0
 """Largest weight over the mean weight that makes heavier tails not worth a try."""
+
+_WORTHWHILE = 0.8
+"""How much smaller the largest weight must become for heavier tails to be taken; less is noise."""
 
 
 class Weighted(NamedTuple):
@@ -71,13 +80,20 @@ class Weighted(NamedTuple):
         w = np.exp(self.log_weights - top)
         return Estimate(float(np.log(w.mean()) + top), float(w.std() / w.mean() / np.sqrt(len(w))))
 
+    def proposals_for(self, n: int) -> float:
+        """How many proposals make n max(w) <= 1, judging by these."""
+        return n * self.weights.max() * len(self.weights)
+
     def cut_for(self, n: int) -> float:
         """Share of the weight that n unique draws leave out: what lies above 1 / n."""
         return float(np.maximum(self.weights - 1 / n, 0).sum())
 
-    def proposals_for(self, n: int) -> float:
-        """How many proposals make n max(w) <= 1, judging by these."""
-        return n * self.weights.max() * len(self.weights)
+    def carry(self, n: int) -> bool:
+        """Whether n unique draws may stand for the target: the tail of the weights is light enough, the effective draws are enough
+        and next to nothing has to be cut off."""
+        light = self.nearly_constant or self.khat <= khat_threshold(len(self.weights))
+        enough = self.ess_ratio * len(self.weights) >= LEAST_ESS
+        return light and enough and self.cut_for(n) <= LARGEST_CUT
 
 
 def weigh(density: Density, propose: Proposal, rng: np.random.Generator, size: int) -> Weighted:
@@ -91,31 +107,33 @@ def weigh(density: Density, propose: Proposal, rng: np.random.Generator, size: i
 
 
 def with_best_tails(
-    density: Density, propose: Proposal, rng: np.random.Generator, size: int
+    density: Density, propose: Proposal, weighted: Weighted, rng: np.random.Generator
 ) -> tuple[Proposal, Weighted]:
     """The proposal with the tails that need fewest draws, normal or multivariate t, and weighted draws of it.
 
-    A target with tails a little heavier than a Gaussian's has a few huge weights under the Gaussian and bounded ones under a
-    t, at hardly any loss elsewhere.
+    A target with tails a little heavier than a Gaussian's has a few huge weights under the Gaussian and bounded
+    ones under a t, at hardly any loss elsewhere.
     """
-    best, weighted = propose, weigh(density, propose, rng, size)
+    best = propose
     if isinstance(propose.base, Normal):
         for df in _TAILS:
             if weighted.proposals_for(1) < _EVEN:
                 break
             heavier = propose.with_tails(df)
-            tried = weigh(density, heavier, rng, size)
-            if tried.proposals_for(1) < weighted.proposals_for(1):
+            tried = weigh(density, heavier, rng, len(weighted.z))
+            if tried.proposals_for(1) < _WORTHWHILE * weighted.proposals_for(1):
                 best, weighted = heavier, tried
     return best, weighted
 
 
-def weigh_for_unique(density: Density, propose: Proposal, rng: np.random.Generator, n: int) -> Weighted:
-    """Draw from q until n unique draws can be had, or 50 n proposals are spent."""
+def weigh_for_unique(
+    density: Density, propose: Proposal, rng: np.random.Generator, n: int, most: int = MOST_PROPOSALS
+) -> Weighted:
+    """Draw from q until n unique draws can be had, or `most` proposals a draw are spent."""
     weighted = weigh(density, propose, rng, 2 * n)
-    while (needed := weighted.proposals_for(n)) > len(weighted.z) < MOST_PROPOSALS * n:
+    while (needed := weighted.proposals_for(n)) > len(weighted.z) < most * n:
         # a quarter more than seems needed: the largest weight grows with the number of draws
-        more = int(min(1.25 * needed, MOST_PROPOSALS * n)) - len(weighted.z)
+        more = int(min(1.25 * needed, most * n)) - len(weighted.z)
         z, log_q = propose(rng, more)
         weighted = _weighted(
             np.concatenate([weighted.z, z]),

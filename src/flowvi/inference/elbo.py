@@ -25,7 +25,10 @@ BATCH = 128
 STEPS = 250
 """Steps in one compiled chunk: a round."""
 STEP_SIZE = 2e-3
-"""Adam's step in whitened coordinates, where one value serves every model."""
+"""Adam's first step in whitened coordinates, where one value serves every model."""
+SMALLEST_STEP_SIZE = 1e-4
+_WORTHWHILE = 0.05
+"""Gain in ELBO, in nats a round, below which the step size is divided by three."""
 _DECAY = 0.98
 """Of the exponential average of the parameters over steps, which is what a round returns."""
 _CLIP = 10.0
@@ -49,7 +52,7 @@ class Round(NamedTuple):
     Attributes:
         flow: with the averaged parameters, on the whitened scale.
         elbo: mean over the last fifth of the round's steps.
-        elbo_error: its standard error.
+        step_size: of the round.
         gradients: target gradients spent in the round.
         skipped: steps so far that were not taken because they were not finite.
         nonfinite: draws so far at which the target was not finite.
@@ -57,7 +60,7 @@ class Round(NamedTuple):
 
     flow: Flow
     elbo: float
-    elbo_error: float
+    step_size: float
     gradients: int
     skipped: int
     nonfinite: int
@@ -71,8 +74,8 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
         gradient = E[(d u / d parameters)^T (grad log p - grad log q)(u)]
 
     where log q is differentiated in u alone, so that the gradient has no noise where q = p. A step that is not finite is
-    skipped; after three in a row training goes on from the average with a third of the step size. A round whose ELBO is no
-    better than the one before continues at a third of the step size. The base's own parameters stay as they are.
+    skipped; after three in a row training goes on from the average with a third of the step size. A round that gained little
+    divides the step size by three, and the rounds end where it is very small. The base's own parameters stay as they are.
 
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
@@ -87,24 +90,21 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
         nonfinite=jnp.zeros((), int),
     )
     step_size, best = STEP_SIZE, -np.inf
-    while True:
+    while step_size > SMALLEST_STEP_SIZE:
         base = base_draws(flow.base, rng, STEPS * BATCH)[0].reshape(STEPS, BATCH, flow.dim)
-        state, elbos = _train(
-            target, whitening, flow, state, base, step_size
-        )
-        last = np.asarray(elbos)[-STEPS // 5 :]
-        elbo, error = float(np.mean(last)), float(np.std(last) / np.sqrt(len(last)))
-        yield Round(
-            unravel(state.average), elbo, error, STEPS * BATCH, int(state.skipped), int(state.nonfinite)
-        )
-        if elbo < best + error:
-            step_size = max(step_size / 3, STEP_SIZE / 30)
+        # an array, since a number would be part of the program
+        state, elbos = _train(target, whitening, flow, state, base, jnp.asarray(step_size))
+        elbo = float(np.mean(np.asarray(elbos)[-STEPS // 5 :]))
+        skipped, nonfinite = int(state.skipped), int(state.nonfinite)
+        yield Round(unravel(state.average), elbo, step_size, STEPS * BATCH, skipped, nonfinite)
+        if elbo < best + _WORTHWHILE:
+            step_size /= 3
         best = max(elbo, best)
 
 
 @eqx.filter_jit
 def _train(
-    target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_size: float
+    target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_size: Array
 ) -> tuple[_State, Float[Array, " steps"]]:
     """One round as a scan over steps; `flow` gives the structure, `state` the parameters."""
     _, unravel = _ravel(flow)
@@ -132,7 +132,7 @@ def _train(
 
 
 def _update(
-    state: _State, gradient: Float[Array, " parameters"], usable: Bool[Array, " batch"], step_size: float
+    state: _State, gradient: Float[Array, " parameters"], usable: Bool[Array, " batch"], step_size: Array
 ) -> _State:
     """Take the step if it is finite and most draws were usable; fall back to the average after three that were not."""
     change, optimiser = _optimiser().update(gradient, state.optimiser)

@@ -10,7 +10,7 @@ import numpy as np
 from flowvi.display import display
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
-from flowvi.inference.correct import unique_draws, weigh_for_unique
+from flowvi.inference.correct import unique_draws
 from flowvi.inference.density import Density
 from flowvi.inference.judge import judge
 from flowvi.inference.preflight import check_shape
@@ -72,14 +72,15 @@ def fit(
     with display(progress) as shown:
         ledger = Ledger(budget or Budget(), shown)
         density = Density(target, ledger)
-        search = Search(density, rng)
+        search = Search(density, rng, draws)
         search.run(build, always=flow != "auto")
         ledger.enter("correct")
-        weighted = weigh_for_unique(density, search.proposal, rng, draws)
+        fitted, weighted = search.correct()
         chosen = unique_draws(weighted, draws, rng)
         ledger.enter("judge")
         q = search.proposal.flow()
         verdict = judge(
+            fitted,
             weighted,
             search.modes,
             q.log_prob(np.array([mode.location for mode in search.modes]).reshape(-1, target.dim)),
@@ -99,7 +100,9 @@ def fit(
             log_weights=weighted.log_weights[chosen],
             verdict=verdict,
             log_evidence=weighted.log_evidence if verdict.level in ("good", "corrected") else None,
-            elbo=weighted.elbo,
+            elbo=fitted.elbo,
             stages=dict(ledger.stages),
             density_evaluations=ledger.densities,
+            effective_draws=min(draws, weighted.ess_ratio * len(weighted.z)),
+            coordinates=target.coordinates,
         )

@@ -9,16 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from flowvi.diagnostics.psis import khat_threshold
-from flowvi.inference.correct import Weighted
+from flowvi.inference.correct import LEAST_ESS, Weighted
 from flowvi.inference.explore import STARTS, Mode
 
 Level = Literal["good", "corrected", "unreliable", "inconclusive"]
-
-_LEAST_ESS = 1000
-"""Effective draws for means within 0.03 sd and sds within 3%."""
-
-_LARGEST_CUT = 0.005
-"""Share of the weight that unique draws may leave out: at five sds from the mean it moves it by 0.025 sd."""
 
 _MISSED_MASS = 0.01
 """Share of the evidence that a mode outside q may have before it counts."""
@@ -55,6 +49,7 @@ class Verdict:
 
 
 def judge(
+    fitted: Weighted,
     weighted: Weighted,
     modes: list[Mode],
     log_q_at_modes: np.ndarray,
@@ -69,6 +64,8 @@ def judge(
     """Decide from the importance weights, the modes that the starts found, and how the fit ended.
 
     Args:
+        fitted: draws of q as it was fitted: their spread of log weights says how close q is.
+        weighted: the draws that the posterior's are taken from.
         log_q_at_modes: (modes,) log density of q at each mode.
         draws: how many draws were asked for.
         converged: whether the optimiser had come to rest.
@@ -78,7 +75,7 @@ def judge(
         runaway: coordinates whose scale grew without bound.
     """
     found, missed = _modes(weighted, modes, log_q_at_modes)
-    level, reasons = _weights(weighted, draws)
+    level, reasons = _weights(fitted, weighted, draws)
     if runaway:
         level = "unreliable"
         reasons.insert(
@@ -107,28 +104,28 @@ def judge(
         reasons=tuple(reasons),
         khat=weighted.khat,
         ess_ratio=weighted.ess_ratio,
-        sd_log_weights=weighted.sd_log_weights,
+        sd_log_weights=fitted.sd_log_weights,
         modes=found,
         nonfinite=nonfinite,
     )
 
 
-def _weights(weighted: Weighted, draws: int) -> tuple[Level, list[str]]:
-    size, sd, khat = len(weighted.z), weighted.sd_log_weights, weighted.khat
-    ess = weighted.ess_ratio * size
-    threshold = khat_threshold(size)
-    facts = f"sd(log w) = {sd:.3f}, k-hat = {khat:.2f}, ESS/S = {weighted.ess_ratio:.3f} with S = {size:,} draws of q."
-    if weighted.nearly_constant:
-        return "good", ["Importance weights are nearly constant: " + facts]
-    cut = weighted.cut_for(draws)
-    if khat <= threshold and ess >= _LEAST_ESS and cut <= _LARGEST_CUT:
-        cut_off = f" The largest weights were cut, {cut:.1%} of the total." if cut > 0 else ""
-        return "good", [f"Importance weights carry: {facts}{cut_off}"]
-    if khat > 1 or ess < 0.01 * size:
-        return "unreliable", ["q is too far from the posterior for importance weights to correct: " + facts]
+def _weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, list[str]]:
+    size, khat, cut = len(weighted.z), weighted.khat, weighted.cut_for(draws)
+    facts = (
+        f"sd(log w) = {fitted.sd_log_weights:.3f}, k-hat = {khat:.2f}, ESS/S = {weighted.ess_ratio:.3f} "
+        f"with S = {size:,} draws of q."
+    )
+    cut_off = f" The largest weights were cut, {cut:.2%} of the total." if cut > 0 else ""
+    if weighted.carry(draws):
+        how = "are nearly constant" if weighted.nearly_constant else "carry"
+        return "good", [f"Importance weights {how}: {facts}{cut_off}"]
+    if khat > 1 or weighted.ess_ratio < 0.01:
+        reason = f"q is too far from the posterior for importance weights to correct: {facts}"
+        return "unreliable", [reason + cut_off]
+    wanted = f"k-hat at most {khat_threshold(size):.2f} and {LEAST_ESS} effective draws"
     return "inconclusive", [
-        f"Importance weights do not carry far enough (k-hat above {threshold:.2f} or too few effective draws): "
-        + facts
+        f"Importance weights do not carry far enough ({wanted} were needed): {facts}{cut_off}"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The stages that look for q: explore, gaussian, flow."""
+"""The stages that look for q: explore, gaussian, flow; each ends the search when its weights carry."""
 
 from __future__ import annotations
 
@@ -9,32 +9,28 @@ import numpy as np
 from flowvi import flows
 from flowvi.errors import FlowError
 from flowvi.flows import Flow, whiten
-from flowvi.inference.correct import Weighted, weigh, with_best_tails
+from flowvi.inference.correct import MOST_PROPOSALS, Weighted, weigh, weigh_for_unique, with_best_tails
 from flowvi.inference.density import VALUES, Density
-from flowvi.inference.elbo import rounds
+from flowvi.inference.elbo import STEP_SIZE, rounds
 from flowvi.inference.explore import Mode, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
-from flowvi.inference.proposal import flow_proposal, gaussian_proposal
+from flowvi.inference.proposal import Proposal, flow_proposal, gaussian_proposal
 
-_GOOD_GAUSSIAN = 0.5
-"""ESS/S at which weights on the Gaussian cost less than training a flow, if the two below hold as well."""
+_MOST_GAUSSIAN_PROPOSALS = 20
+"""Proposals per draw beyond which training a flow costs less than weights on the Gaussian."""
 
-_EVEN_GAUSSIAN = 20.0
-"""Largest weight over the mean weight."""
-
-_EVEN_ENOUGH = 0.9
-"""ESS/S above which the shape of the tail is of no concern for that decision."""
+_LEAST_ESS_RATIO = 0.4
+"""ESS/S below which it does so too."""
 
 _GOOD_FLOW = 0.99
 """ESS/S at which training ends at once."""
 
-_FAIR_FLOW = 0.8
-"""ESS/S at which training ends after `_FAIR_ROUNDS`."""
+_FAIR_FLOW = 0.9
+"""ESS/S at which training ends once the step size has been reduced."""
 
-_FAIR_ROUNDS = 4
+_USUAL_ROUNDS = 5
 _MOST_ROUNDS = 24
-_LARGEST_KHAT = 0.6
 
 Build = Callable[[], Flow]
 
@@ -46,23 +42,28 @@ class Search:
         modes: what the starts led to.
         gaussian: the best Gaussian.
         proposal: q on the model's unconstrained scale: that Gaussian, or the flow trained from it.
+        fitted: weighted draws of q as it was fitted, before its tails were chosen.
+        weighted: weighted draws of q, enough for the unique draws wanted where that can be had.
         converged: whether the last stage came to rest.
         notes: what cut the search short, in sentences.
     """
 
-    def __init__(self, density: Density, rng: np.random.Generator) -> None:
+    def __init__(self, density: Density, rng: np.random.Generator, draws: int) -> None:
         dim = density.target.dim
         self.modes: list[Mode] = []
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
         self.proposal = gaussian_proposal(self.gaussian)
+        self.fitted: Weighted | None = None
+        self.weighted: Weighted | None = None
         self.converged = False
         self.notes: list[str] = []
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
+        self._draws = draws
 
     def run(self, build: Build | None, always: bool) -> None:
-        """Go through the stages until one is good enough, the budget is spent or the user interrupts.
+        """Go through the stages until the weights of one carry, the budget is spent or the user interrupts.
 
         Args:
             build: makes the flow to train, on the whitened scale; None ends at the Gaussian.
@@ -71,9 +72,8 @@ class Search:
         try:
             self._explore()
             self._fit_gaussian()
-            if build is not None and (always or not self._good_gaussian()):
+            if build is not None and (always or not self._gaussian_carries()):
                 self._train(build())
-                self._choose_tails()
         except KeyboardInterrupt:
             self.converged = False
             self.notes.append(f"Interrupted in stage '{self._ledger.stage}': this is the best so far.")
@@ -81,6 +81,15 @@ class Search:
             self.notes.append(
                 f"The budget was spent in stage '{self._ledger.stage}': this is the best so far."
             )
+
+    def correct(self) -> tuple[Weighted, Weighted]:
+        """`fitted` and `weighted` of the last q, made now where its stage did not get to it."""
+        if self.fitted is None:
+            self._choose_tails()
+        if self.weighted is None:
+            self._carries(MOST_PROPOSALS)
+        assert self.fitted is not None and self.weighted is not None  # noqa: PT018
+        return self.fitted, self.weighted
 
     def runaway(self) -> tuple[str, ...]:
         """Coordinates whose scale grew beyond all measure."""
@@ -94,60 +103,63 @@ class Search:
         self._ledger.enter("explore")
         self.modes = explore(self._density, z)
         if self.modes:
-            self._use(Gaussian(self.modes[0].location, self.modes[0].scale_tril))
+            self._use_gaussian(Gaussian(self.modes[0].location, self.modes[0].scale_tril))
 
     def _fit_gaussian(self) -> None:
         self._ledger.enter("gaussian")
         fit = fit_gaussian(self._density, self.modes, self._rng)
         if fit is None:
-            self.notes.append(
-                "No Gaussian could be fitted: the log density is finite at too few of its draws."
-            )
+            self.notes.append("No Gaussian was found: the log density is finite at too few draws of any.")
             return
-        self._use(fit.gaussian)
+        self._use_gaussian(fit.gaussian)
         self.converged = fit.converged
 
-    def _use(self, gaussian: Gaussian) -> None:
-        self.gaussian, self.proposal = gaussian, gaussian_proposal(gaussian)
+    def _use_gaussian(self, gaussian: Gaussian) -> None:
+        self.gaussian = gaussian
+        self._use(gaussian_proposal(gaussian))
 
-    def _good_gaussian(self) -> bool:
-        weighted = self._choose_tails()
-        return weighted.ess_ratio > _GOOD_GAUSSIAN and (
-            weighted.ess_ratio > _EVEN_ENOUGH
-            or (weighted.khat < _LARGEST_KHAT and weighted.proposals_for(1) < _EVEN_GAUSSIAN)
-        )
+    def _use(self, proposal: Proposal) -> None:
+        self.proposal, self.fitted, self.weighted = proposal, None, None
 
-    def _choose_tails(self) -> Weighted:
-        self.proposal, weighted = with_best_tails(self._density, self.proposal, self._rng, 2 * VALUES)
-        self._ledger.show(weighted.elbo.value, weighted.sd_log_weights, weighted.khat)
-        return weighted
+    def _gaussian_carries(self) -> bool:
+        quick = self._choose_tails()
+        enough = quick.proposals_for(1) < _MOST_GAUSSIAN_PROPOSALS and quick.ess_ratio > _LEAST_ESS_RATIO
+        return enough and self._carries(_MOST_GAUSSIAN_PROPOSALS)
 
     def _train(self, flow: Flow) -> None:
-        """Rounds of training until the weights are even, or more rounds bring nothing."""
+        """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
         self._ledger.enter("flow")
         self.converged = False
-        began, without_gain, best_elbo = self._ledger.seconds, 0, -np.inf
-        for number, round in enumerate(rounds(self._density.target, self.gaussian, flow, self._rng), start=1):
-            self._ledger.spend(round.gradients)
-            self._ledger.nonfinite += round.nonfinite
-            self.proposal = flow_proposal(whiten(round.flow, *self.gaussian))
-            weighted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
-            seconds = (self._ledger.seconds - began) / number
+        began = self._ledger.seconds
+        for number, trained in enumerate(
+            rounds(self._density.target, self.gaussian, flow, self._rng), start=1
+        ):
+            self._ledger.spend(trained.gradients)
+            self._use(flow_proposal(whiten(trained.flow, *self.gaussian)))
+            self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
             self._ledger.show(
-                elbo=round.elbo,
-                sd_log_weights=weighted.sd_log_weights,
-                khat=weighted.khat,
-                seconds_left=seconds * max(_FAIR_ROUNDS - number, 1),
+                self.fitted.elbo.value,
+                self.fitted.sd_log_weights,
+                self.fitted.khat,
+                (self._ledger.seconds - began) / number * max(_USUAL_ROUNDS - number, 1),
             )
-            without_gain = 0 if round.elbo > best_elbo + 2 * round.elbo_error else without_gain + 1
-            best_elbo = max(best_elbo, round.elbo)
-            fair = weighted.ess_ratio > _FAIR_FLOW and weighted.khat < _LARGEST_KHAT
-            if weighted.ess_ratio > _GOOD_FLOW or (number >= _FAIR_ROUNDS and fair):
-                self.converged = True
-                return
-            if number == _MOST_ROUNDS or without_gain == _FAIR_ROUNDS or self._ledger.exhausted():
-                self.converged = without_gain == _FAIR_ROUNDS
-                return
+            settled = trained.step_size < STEP_SIZE
+            even = self.fitted.ess_ratio > (_FAIR_FLOW if settled else _GOOD_FLOW)
+            self.converged = even and self._carries(MOST_PROPOSALS)
+            if self.converged or number == _MOST_ROUNDS or self._ledger.exhausted():
+                break
+        else:
+            self.converged = True
+
+    def _choose_tails(self) -> Weighted:
+        self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
+        self.proposal, quick = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
+        self._ledger.show(self.fitted.elbo.value, self.fitted.sd_log_weights, quick.khat)
+        return quick
+
+    def _carries(self, most: int) -> bool:
+        self.weighted = weigh_for_unique(self._density, self.proposal, self._rng, self._draws, most)
+        return self.weighted.carry(self._draws)
 
 
 def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
@@ -159,15 +171,16 @@ def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
     if isinstance(flow, Flow):
         if flow.dim != dim or flow.condition_dim is not None:
             raise FlowError(
-                f"The flow has dim {flow.dim} and condition_dim {flow.condition_dim}; this model needs an unconditional flow "
-                f"of dim {dim}."
+                f"The flow has dim {flow.dim} and condition_dim {flow.condition_dim}; this model needs an "
+                f"unconditional flow of dim {dim}."
             )
         return lambda: flow
     if flow == "gaussian":
         return None
     width = 32 if dim <= 32 else 64
     named = {
-        "auto": lambda: flows.real_nvp(dim, key=seed, width=width),
+        # affine couplings of one coordinate are affine
+        "auto": lambda: (flows.neural_spline if dim == 1 else flows.real_nvp)(dim, key=seed, width=width),
         "real_nvp": lambda: flows.real_nvp(dim, key=seed, width=width),
         "neural_spline": lambda: flows.neural_spline(dim, key=seed, width=width),
         "iaf": lambda: flows.iaf(dim, key=seed, width=width),
