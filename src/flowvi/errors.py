@@ -41,3 +41,11 @@ class CannotSimulateError(FlowviError):
 
 class SaveError(FlowviError):
     """A posterior could not be written to, or read from, a directory."""
+
+
+class NoModelError(FlowviError):
+    """A posterior was loaded without its model, which what was asked for needs."""
+
+
+class SamplingError(FlowviError):
+    """More draws cannot be had the way the posterior's own were."""
