@@ -152,7 +152,8 @@ def test_draws_have_stans_names_and_shapes(shapes, schools):
     d = shapes.constrain(points(shapes))
     assert {name: value.shape[1:] for name, value in d.items()} == {
         "p": (4,), "L": (3, 3), "cut": (3,), "m": (2, 3), "av": (2, 3), "am": (2, 2, 3), "t:1": (),
-        "t:2": (2,), "w.real": (), "w.imag": (), "W_again": (2, 3), "C_again": (2, 3), "m21": (), "am213": (),
+        "t:2": (2,), "w.real": (), "w.imag": (), "root": (1,), "W_again": (2, 3), "C_again": (2, 3),
+        "m21": (), "am213": (),
     }  # fmt: skip
     np.testing.assert_allclose(d["p"].sum(1), 1)
     assert (np.diff(d["cut"]) > 0).all()
@@ -165,6 +166,15 @@ def test_draws_have_stans_names_and_shapes(shapes, schools):
     z = points(schools)
     d = schools.constrain(z)
     np.testing.assert_allclose(d["theta"], z[:, 2:] * d["tau"][:, None] + d["mu"][:, None])
+
+
+@needs_stan
+def test_solvers_which_differentiate_inside_run_on_every_thread(shapes, x64):
+    z = points(shapes, 2000)
+    d = shapes.constrain(z)
+    np.testing.assert_allclose(d["root"][:, 0], d["cut"][:, 0], rtol=1e-10)
+    values = jax.vmap(shapes.log_density)(jnp.asarray(z))
+    assert float(values[1999]) == float(shapes.log_density(jnp.asarray(z[1999])))
 
 
 @needs_stan

@@ -1,4 +1,9 @@
 // Every kind of shape, with a density that tells its entries apart.
+functions {
+  vector distance_to(vector x, real goal) {
+    return x - rep_vector(goal, 1);
+  }
+}
 data {
   int<lower=1> K;
   matrix[2, 3] W;
@@ -14,6 +19,9 @@ parameters {
   tuple(real, vector[2]) t;
   complex w;
   vector[0] nothing;
+}
+transformed parameters {
+  vector[1] root = solve_powell(distance_to, [0.1]', cut[1]);
 }
 model {
   for (k in 1:K) target += k * log(p[k]);

@@ -9,6 +9,10 @@ namespace {
 
 Eigen::VectorXd vector(const double* x, std::size_t size) { return Eigen::Map<const Eigen::VectorXd>(x, size); }
 
+// Every thread needs a tape of its own, kept for as long as the thread lives; for values too, since Stan's solvers
+// differentiate inside.
+void prepare_thread() { static thread_local stan::math::ChainableStack tape; }
+
 class StanProgram : public flowvi::Program {
  public:
   explicit StanProgram(stan::model::model_base& model) : model_(&model), parameters_(names(false, false).size()) {}
@@ -28,13 +32,13 @@ class StanProgram : public flowvi::Program {
   }
 
   double log_density(const double* z) const override {
+    prepare_thread();
     Eigen::VectorXd point = vector(z, dim());
     return model_->log_prob_jacobian(point, nullptr);
   }
 
   double log_density_and_gradient(const double* z, double* gradient) const override {
-    // Every thread that differentiates needs a tape of its own, kept for as long as the thread lives.
-    static thread_local stan::math::ChainableStack tape;
+    prepare_thread();
     // Returns the tape's memory on the way out, also when the program throws.
     stan::math::nested_rev_autodiff nested;
     Eigen::Matrix<stan::math::var, -1, 1> point = vector(z, dim()).template cast<stan::math::var>();
@@ -45,6 +49,7 @@ class StanProgram : public flowvi::Program {
   }
 
   void constrain(const double* z, unsigned seed, unsigned draw, double* values) const override {
+    prepare_thread();
     stan::rng_t rng = stan::services::util::create_rng(seed, draw);
     Eigen::VectorXd point = vector(z, dim());
     Eigen::VectorXd written;
@@ -58,6 +63,7 @@ class StanProgram : public flowvi::Program {
   }
 
   void unconstrain(const double* parameters, double* z) const override {
+    prepare_thread();
     Eigen::VectorXd point;
     model_->unconstrain_array(vector(parameters, parameters_), point, nullptr);
     std::copy(point.begin(), point.end(), z);
