@@ -10,6 +10,7 @@ from flowvi.bijections.base import Bijection
 from flowvi.bijections.log_scale import log_scale_of, parameter_of
 from flowvi.bijections.triangle import entries_below_diagonal, strictly_lower
 from flowvi.errors import FlowError
+from flowvi.precision import is_traced
 
 
 class LocationScale(Bijection):
@@ -86,16 +87,17 @@ class TriangularAffine(Bijection):
     def __init__(
         self, location: Float[Array | np.ndarray, " dim"], triangle: Float[Array | np.ndarray, "dim dim"]
     ):
-        triangle = jnp.asarray(triangle)
+        # on the host where possible: every small operation would be compiled
+        triangle = triangle if is_traced(triangle) else np.asarray(triangle)
         if triangle.shape != (len(location),) * 2:
             raise FlowError(
                 f"TriangularAffine: the matrix has shape {triangle.shape} but the location has length "
                 f"{len(location)}. Give a square matrix of that size."
             )
-        diagonal = jnp.diagonal(triangle)
+        diagonal = triangle.diagonal()
         self.location = jnp.asarray(location)
         self.log_scale = parameter_of(diagonal)
-        self.lower = entries_below_diagonal(triangle / diagonal[:, None])
+        self.lower = jnp.asarray(entries_below_diagonal(triangle / diagonal[:, None]))
         self.shape = self.location.shape
 
     @property

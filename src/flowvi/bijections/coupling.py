@@ -85,4 +85,4 @@ class Coupling(Bijection):
 
 def alternating_mask(dim: int, layer: int) -> Bool[Array, " dim"]:
     """Every second coordinate: from the first in even layers, the second in odd ones; always the only one."""
-    return (jnp.arange(dim) % 2 == layer % 2) | (dim == 1)
+    return jnp.asarray((np.arange(dim) % 2 == layer % 2) | (dim == 1))

@@ -27,12 +27,16 @@ def parameter_of(scale: Float[Array | np.ndarray, "..."]) -> Float[Array, "..."]
     Raises:
         FlowError: a scale is not positive, or not within e^-60 and e^60.
     """
-    log_scale = jnp.log(scale)
+    if is_traced(scale):
+        return BOUND * jnp.arctanh(jnp.log(scale) / BOUND)
+    # on the host, where nothing is compiled
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_scale = np.log(np.asarray(scale))
     # written so that NaN fails as well
-    if not is_traced(log_scale) and not np.all(np.abs(log_scale) < BOUND):
+    if not np.all(np.abs(log_scale) < BOUND):
         bad = np.ravel(scale)[np.argmax(~(np.abs(log_scale) < BOUND))]
         raise FlowError(
             f"A scale of {bad} was given. Scales must be positive and between 1e-26 and 1e26; "
             "standardise the coordinates first."
         )
-    return BOUND * jnp.arctanh(log_scale / BOUND)
+    return jnp.asarray(BOUND * np.arctanh(log_scale / BOUND))

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from flowvi.bijections.host_random import host_generator
+
 
 class MLP(eqx.Module):
     """A plain network with silu activations whose last layer starts at zero.
@@ -28,7 +30,9 @@ class MLP(eqx.Module):
     weights: tuple[Float[Array, "into out_of"], ...]
     biases: tuple[Float[Array, " into"], ...]
 
-    def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray, width: int = 32, depth: int = 2):
+    def __init__(
+        self, in_size: int, out_size: int, *, key: PRNGKeyArray | int, width: int = 32, depth: int = 2
+    ):
         self.weights, self.biases = _initial([in_size, *[width] * depth, out_size], key)
 
     def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
@@ -61,7 +65,7 @@ class MaskedMLP(eqx.Module):
         dim: int,
         parameters_per_dim: int,
         *,
-        key: PRNGKeyArray,
+        key: PRNGKeyArray | int,
         condition_dim: int | None = None,
         width: int = 32,
         depth: int = 2,
@@ -81,13 +85,14 @@ class MaskedMLP(eqx.Module):
         return _network(x, weights, self.biases)
 
 
-def _initial(sizes: list[int], key: PRNGKeyArray) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    keys = jax.random.split(key, len(sizes) - 2)
+def _initial(sizes: list[int], key: PRNGKeyArray | int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    rng = host_generator(key)
     weights = [
-        jax.random.normal(k, (into, out_of)) / max(out_of, 1) ** 0.5
-        for k, out_of, into in zip(keys, sizes[:-2], sizes[1:-1], strict=True)
+        jnp.asarray(rng.standard_normal((into, out_of)) / max(out_of, 1) ** 0.5, float)
+        for out_of, into in zip(sizes[:-2], sizes[1:-1], strict=True)
     ]
-    return (*weights, jnp.zeros((sizes[-1], sizes[-2]))), tuple(jnp.zeros(size) for size in sizes[1:])
+    last = jnp.asarray(np.zeros((sizes[-1], sizes[-2])), float)
+    return (*weights, last), tuple(jnp.asarray(np.zeros(size), float) for size in sizes[1:])
 
 
 def _network(x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...]) -> Array:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from flowvi.bijections.base import Bijection
 from flowvi.errors import FlowError
+from flowvi.precision import is_traced
 
 
 class Scan(Bijection):
@@ -52,7 +54,9 @@ class Scan(Bijection):
                     f"Scan.stack: layer {k} differs from layer 0 in type, settings or array shapes. Give "
                     "what differs (masks, permutations) as arrays, or use a Chain."
                 )
-        return Scan(jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers))
+        # on the host where possible: a stack of each shape would be compiled
+        numpy = jnp if is_traced(layers) else np
+        return Scan(jax.tree.map(lambda *leaves: jnp.asarray(numpy.stack(leaves)), *layers))
 
     @property
     def shape(self) -> tuple[int, ...]:

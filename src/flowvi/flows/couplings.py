@@ -1,16 +1,14 @@
 """What the coupling flows have in common."""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, PRNGKeyArray
+import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from flowvi.bijections import MLP, Chain, Coupling, LocationScale, Scan, Transformer, alternating_mask
-from flowvi.flows.arguments import compile_quickly
+from flowvi.bijections.host_random import host_generator
 
 
-@compile_quickly(static=("dim", "layers", "width", "depth", "condition_dim"))
 def couplings(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     transformer: Transformer,
     dim: int,
     layers: int,
@@ -19,12 +17,14 @@ def couplings(
     condition_dim: int | None,
 ) -> Chain:
     """Scanned couplings with alternating masks, then a location and scale: the identity at the start."""
+    outputs = dim * transformer.parameters_per_dim
+    seeds = host_generator(key).integers(2**63, size=layers)
 
-    def coupling(key: PRNGKeyArray, mask: Bool[Array, " dim"]) -> Coupling:
-        outputs = dim * transformer.parameters_per_dim
-        conditioner = MLP(dim + (condition_dim or 0), outputs, key=key, width=width, depth=depth)
-        return Coupling(mask, conditioner, transformer, condition_dim)
+    def coupling(layer: int) -> Coupling:
+        conditioner = MLP(
+            dim + (condition_dim or 0), outputs, key=int(seeds[layer]), width=width, depth=depth
+        )
+        return Coupling(alternating_mask(dim, layer), conditioner, transformer, condition_dim)
 
-    masks = jnp.stack([alternating_mask(dim, layer) for layer in range(layers)])
-    stacked = jax.vmap(coupling)(jax.random.split(key, layers), masks)
-    return Chain([Scan(stacked), LocationScale(jnp.zeros(dim), jnp.ones(dim))])
+    stacked = Scan.stack([coupling(layer) for layer in range(layers)])
+    return Chain([stacked, LocationScale(np.zeros(dim), np.ones(dim))])

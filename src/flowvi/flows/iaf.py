@@ -1,9 +1,7 @@
 """Inverse autoregressive flows: every coordinate depends on all before it, in one pass from base to draw."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from flowvi.bijections import (
     AffineTransformer,
@@ -15,7 +13,8 @@ from flowvi.bijections import (
     Scan,
     Transformer,
 )
-from flowvi.flows.arguments import as_key, check_positive, compile_quickly
+from flowvi.bijections.host_random import host_generator
+from flowvi.flows.arguments import check_positive
 from flowvi.flows.distribution import Distribution
 from flowvi.flows.flow import Flow
 from flowvi.flows.normal import Normal
@@ -59,13 +58,12 @@ def iaf(
     check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
     # the type checker takes the abstract attribute of the base class for a field
     transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
-    bijection = _bijection(as_key(key), transformer, dim, layers, width, depth, condition_dim)
+    bijection = _bijection(key, transformer, dim, layers, width, depth, condition_dim)
     return Flow(base or Normal(dim), bijection)
 
 
-@compile_quickly(static=("dim", "layers", "width", "depth", "condition_dim"))
 def _bijection(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     transformer: Transformer,
     dim: int,
     layers: int,
@@ -73,20 +71,22 @@ def _bijection(
     depth: int,
     condition_dim: int | None,
 ) -> Chain:
-    def layer(key: PRNGKeyArray, order: Int[Array, " dim"]) -> Chain:
+    seeds = host_generator(key).integers(2**63, size=layers)
+    orders = np.tile(np.arange(dim)[::-1], (layers, 1))
+    # the last layer restores the order, so that the whole starts as the identity
+    orders[-1] = orders[-1][:: (-1) ** layers]
+
+    def layer(number: int) -> Chain:
         conditioner = MaskedMLP(
             dim,
             transformer.parameters_per_dim,
-            key=key,
+            key=int(seeds[number]),
             condition_dim=condition_dim,
             width=width,
             depth=depth,
         )
         autoregressive = MaskedAutoregressive(conditioner, transformer, dim, condition_dim)
-        return Chain([autoregressive, Permutation(order)])
+        return Chain([autoregressive, Permutation(orders[number])])
 
-    orders = np.tile(np.arange(dim)[::-1], (layers, 1))
-    # the last layer restores the order, so that the whole starts as the identity
-    orders[-1] = orders[-1][:: (-1) ** layers]
-    stacked = jax.vmap(layer)(jax.random.split(key, layers), jnp.asarray(orders))
-    return Chain([Scan(stacked), LocationScale(jnp.zeros(dim), jnp.ones(dim))])
+    stacked = Scan.stack([layer(number) for number in range(layers)])
+    return Chain([stacked, LocationScale(np.zeros(dim), np.ones(dim))])

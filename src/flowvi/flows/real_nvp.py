@@ -3,7 +3,7 @@
 from jaxtyping import PRNGKeyArray
 
 from flowvi.bijections import AffineTransformer
-from flowvi.flows.arguments import as_key, check_positive
+from flowvi.flows.arguments import check_positive
 from flowvi.flows.couplings import couplings
 from flowvi.flows.distribution import Distribution
 from flowvi.flows.flow import Flow
@@ -47,5 +47,5 @@ def real_nvp(
     check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
     # the type checker takes the abstract attribute of the base class for a field
     transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
-    bijection = couplings(as_key(key), transformer, dim, layers, width, depth, condition_dim)
+    bijection = couplings(key, transformer, dim, layers, width, depth, condition_dim)
     return Flow(base or Normal(dim), bijection)

@@ -17,6 +17,9 @@ from flowvi.inference.proposal import Proposal
 MOST_PROPOSALS = 50
 """Proposals per draw, at most; beyond it the weights are too uneven to be worth it."""
 
+_LEAST_PROPOSALS = 4096
+"""However few draws are wanted: the shape of the tail cannot be seen in fewer."""
+
 LEAST_ESS = 1000
 """Effective draws for means within 0.03 sd and sds within 3%."""
 
@@ -130,7 +133,7 @@ def weigh_for_unique(
     density: Density, propose: Proposal, rng: np.random.Generator, n: int, most: int = MOST_PROPOSALS
 ) -> Weighted:
     """Draw from q until n unique draws can be had, or `most` proposals a draw are spent."""
-    weighted = weigh(density, propose, rng, 2 * n)
+    weighted = weigh(density, propose, rng, max(2 * n, _LEAST_PROPOSALS))
     while (needed := weighted.proposals_for(n)) > len(weighted.z) < most * n:
         # a quarter more than seems needed: the largest weight grows with the number of draws
         more = int(min(1.25 * needed, most * n)) - len(weighted.z)
@@ -146,13 +149,22 @@ def weigh_for_unique(
 def unique_draws(weighted: Weighted, n: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
     """Indices of n draws that need no weights any more, none twice.
 
-    Weights too large for that are cut to 1 / n, of which the verdict then speaks.
+    Weights too large for that are cut to 1 / n, of which the verdict then speaks. Where fewer than n draws have weight at all,
+    those of the highest log weight stand in.
     """
-    weights = weighted.weights
-    while n * weights.max() > 1 + 1e-9:
-        weights = np.minimum(weights, (1 - 1e-12) / n * weights.sum())
-        weights = weights / weights.sum()
-    return unique_indices(weights, n, rng)
+    if np.count_nonzero(weighted.weights) <= n:
+        return np.argsort(-weighted.log_weights)[:n]
+    return unique_indices(_cut(weighted.weights, n), n, rng)
+
+
+def _cut(weights: Float[np.ndarray, " S"], n: int) -> Float[np.ndarray, " S"]:
+    """min(1 / n, c w) with c such that they sum to one; the weights themselves where none is above 1 / n."""
+    rising = np.sort(weights)
+    # what is left for a weight and all smaller ones once the k larger ones are cut to 1 / n
+    left = 1 - np.arange(n) / n
+    rest = np.cumsum(rising)[::-1][:n]
+    k = int(np.argmax(n * rising[::-1][:n] * left <= rest * (1 + 1e-12)))
+    return np.minimum(weights * left[k] / rest[k], 1 / n)
 
 
 def _weighted(z: np.ndarray, log_weights: np.ndarray, nonfinite: int = 0) -> Weighted:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
 from flowvi.inference.memory import batch_map
 from flowvi.targets.base import Target
@@ -35,14 +36,14 @@ class Density:
         self, z: Float[np.ndarray, "n dim"]
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n dim"]]:
         """The log density and its gradient at n points; NaN stays NaN, for callers to leave out."""
-        value, grad = _in_batches(lambda part: _value_and_grad(self.target, part), z, BATCH)
+        value, grad = in_batches(lambda part: _value_and_grad(self.target, part), z, BATCH)
         self.ledger.spend(len(z))
         self._count(value)
         return value, grad
 
     def value(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
         """The log density at n points."""
-        (value,) = _in_batches(lambda part: (_value(self.target, part),), z, VALUES)
+        (value,) = in_batches(lambda part: (_value(self.target, part),), z, VALUES)
         self.ledger.densities += len(z)
         self._count(value)
         return value
@@ -51,7 +52,8 @@ class Density:
         self.ledger.nonfinite += int(np.isnan(value).sum() + np.isposinf(value).sum())
 
 
-def _in_batches(function: Callable, z: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+def in_batches(function: Callable, z: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+    """Apply a compiled function of `size` rows to any number of rows."""
     padded = np.concatenate([z, np.repeat(z[-1:], -len(z) % size, axis=0)])
     # all calls are dispatched before the first result is waited for
     parts = [function(padded[i : i + size]) for i in range(0, len(padded), size)]
@@ -62,9 +64,26 @@ def _in_batches(function: Callable, z: np.ndarray, size: int) -> tuple[np.ndarra
 
 @eqx.filter_jit
 def _value_and_grad(target: Target, z: Array) -> tuple[Array, Array]:
-    return batch_map(jax.value_and_grad(target.log_density), jnp.asarray(z))
+    return batch_map(jax.value_and_grad(lambda one: scalar_log_density(target, one)), jnp.asarray(z))
 
 
 @eqx.filter_jit
 def _value(target: Target, z: Array) -> Array:
-    return batch_map(target.log_density, jnp.asarray(z))
+    return batch_map(lambda one: scalar_log_density(target, one), jnp.asarray(z))
+
+
+def scalar_log_density(target: Target, z: Float[Array, " dim"]) -> Float[Array, ""]:
+    """The target's log density, known to be a floating scalar once it has been traced.
+
+    Raises:
+        DensityError: it is something else.
+    """
+    out = target.log_density(z)
+    if not isinstance(out, jax.Array) or out.shape != ():
+        found = f"an array of shape {out.shape}" if isinstance(out, jax.Array) else f"a {type(out).__name__}"
+        raise DensityError(
+            f"The log density returned {found}; it must be a scalar. Sum over the observations."
+        )
+    if not jnp.issubdtype(out.dtype, jnp.floating):
+        raise DensityError(f"The log density is of type {out.dtype}; it must be floating.")
+    return out

@@ -91,7 +91,7 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
     )
     step_size, best = STEP_SIZE, -np.inf
     while step_size > SMALLEST_STEP_SIZE:
-        base = base_draws(flow.base, rng, STEPS * BATCH)[0].reshape(STEPS, BATCH, flow.dim)
+        base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
         # an array, since a number would be part of the program
         state, elbos = _train(target, whitening, flow, state, base, jnp.asarray(step_size))
         elbo = float(np.mean(np.asarray(elbos)[-STEPS // 5 :]))

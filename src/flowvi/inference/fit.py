@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from flowvi.display import display
+from flowvi.errors import ModelError
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.correct import unique_draws
 from flowvi.inference.density import Density
 from flowvi.inference.judge import judge
-from flowvi.inference.preflight import check_shape
 from flowvi.inference.search import Search, builder
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
@@ -64,7 +64,8 @@ def fit(
         'good'
     """
     target = target_of(model, args, model_kwargs, example, supports)
-    check_shape(target)
+    if target.dim == 0:
+        raise ModelError("The model has no parameters: nothing is left to infer.")
     build = builder(flow, target.dim, seed)
     if draws < 1:
         raise ValueError(f"draws={draws}: ask for at least one draw.")
@@ -78,12 +79,11 @@ def fit(
         fitted, weighted = search.correct()
         chosen = unique_draws(weighted, draws, rng)
         ledger.enter("judge")
-        q = search.proposal.flow()
         verdict = judge(
             fitted,
             weighted,
             search.modes,
-            q.log_prob(np.array([mode.location for mode in search.modes]).reshape(-1, target.dim)),
+            [float(search.proposal.log_prob(mode.location[None])[0]) for mode in search.modes],
             draws=draws,
             converged=search.converged,
             notes=tuple(search.notes),
@@ -94,7 +94,7 @@ def fit(
         z = weighted.z[chosen]
         return Posterior(
             target=target,
-            q=q,
+            q=search.proposal.flow(),
             z=z,
             draws=target.constrain(z, seed),
             log_weights=weighted.log_weights[chosen],

@@ -36,6 +36,11 @@ class Gaussian(NamedTuple):
         log_det = np.log(np.diag(self.scale_tril)).sum()
         return self.location + base @ self.scale_tril.T, np.full(len(base), log_det)
 
+    def pull(self, z: Float[np.ndarray, "n dim"]) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of `push`, and its log |det|."""
+        base = np.linalg.solve(self.scale_tril, (z - self.location).T).T
+        return base, np.full(len(z), -np.log(np.diag(self.scale_tril)).sum())
+
 
 class GaussianFit(NamedTuple):
     """A fitted Gaussian.

@@ -52,7 +52,7 @@ def judge(
     fitted: Weighted,
     weighted: Weighted,
     modes: list[Mode],
-    log_q_at_modes: np.ndarray,
+    log_q_at_modes: list[float],
     *,
     draws: int,
     converged: bool,
@@ -66,7 +66,7 @@ def judge(
     Args:
         fitted: draws of q as it was fitted: their spread of log weights says how close q is.
         weighted: the draws that the posterior's are taken from.
-        log_q_at_modes: (modes,) log density of q at each mode.
+        log_q_at_modes: log density of q at each mode.
         draws: how many draws were asked for.
         converged: whether the optimiser had come to rest.
         notes: what cut the fit short, in sentences.
@@ -129,7 +129,7 @@ def _weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, l
     ]
 
 
-def _modes(weighted: Weighted, modes: list[Mode], log_q: np.ndarray) -> tuple[dict[str, Any], str | None]:
+def _modes(weighted: Weighted, modes: list[Mode], log_q: list[float]) -> tuple[dict[str, Any], str | None]:
     log_evidence = weighted.log_evidence.value
     searched = (
         f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}; a basin into which a start falls with "

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from flowvi.errors import DensityError, ModelError
+from flowvi.errors import DensityError
 from flowvi.inference.density import Density
 from flowvi.targets.base import Target
 
 _TRIES = 5
 """Rounds of starts, each half as wide as the one before, in search of finite ones."""
-
-
-def check_shape(target: Target) -> None:
-    """Trace the log density without computing anything.
-
-    Raises:
-        ModelError: there are no parameters.
-        DensityError: the result is not a floating scalar.
-    """
-    if target.dim == 0:
-        raise ModelError("The model has no parameters: nothing is left to infer.")
-    out = eqx.filter_eval_shape(target.log_density, jnp.zeros(target.dim))
-    if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != ():
-        found = (
-            f"an array of shape {out.shape}"
-            if isinstance(out, jax.ShapeDtypeStruct)
-            else f"a {type(out).__name__}"
-        )
-        raise DensityError(
-            f"The log density returned {found}; it must be a scalar. Sum over the observations."
-        )
-    if not jnp.issubdtype(out.dtype, jnp.floating):
-        raise DensityError(f"The log density is of type {out.dtype}; it must be floating.")
 
 
 def finite_starts(density: Density, starts: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:

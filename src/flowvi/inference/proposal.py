@@ -14,8 +14,10 @@ from scipy.special import gammaln
 
 from flowvi.bijections import Bijection, TriangularAffine
 from flowvi.flows import Distribution, Flow, MultivariateT, Normal
-from flowvi.inference.density import VALUES
+from flowvi.inference.density import BATCH, VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
+
+HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -25,19 +27,26 @@ class Proposal:
 
     Attributes:
         base: of the flow.
-        bijection: from the base to the model's unconstrained scale.
-        push: the bijection on the host: (n, dim) -> (n, dim), and log |det| (n,).
+        bijection: makes the map from the base to the model's unconstrained scale.
+        push: that map on the host: (n, dim) -> (n, dim), and log |det| (n,).
+        pull: its inverse likewise.
     """
 
     base: Distribution
-    bijection: Bijection
-    push: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    bijection: Callable[[], Bijection]
+    push: HostMap
+    pull: HostMap
 
     def __call__(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         """n draws of q (n, dim), and their log density under q (n,)."""
-        base, log_base = base_draws(self.base, rng, n)
+        base = base_draws(self.base, rng, n)
         z, log_det = self.push(base)
-        return z, log_base - log_det
+        return z, base_log_prob(self.base, base) - log_det
+
+    def log_prob(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+        """log q at points."""
+        base, log_det = self.pull(z)
+        return base_log_prob(self.base, base) + log_det
 
     def with_tails(self, df: float) -> Proposal:
         """The same map from a multivariate t."""
@@ -45,50 +54,64 @@ class Proposal:
 
     def flow(self) -> Flow:
         """q itself."""
-        return Flow(self.base, self.bijection)
+        return Flow(self.base, self.bijection())
 
 
 def gaussian_proposal(q: Gaussian) -> Proposal:
     """Draws of a Gaussian, for which nothing is compiled."""
-    bijection = TriangularAffine(jnp.asarray(q.location), jnp.asarray(q.scale_tril))
-    return Proposal(Normal(len(q.location)), bijection, q.push)
+    return Proposal(
+        Normal(len(q.location)), lambda: TriangularAffine(q.location, q.scale_tril), q.push, q.pull
+    )
 
 
 def flow_proposal(flow: Flow) -> Proposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        padded = np.concatenate([base, np.zeros((-len(base) % VALUES, flow.dim))])
-        parts = [_push(flow.bijection, padded[i : i + VALUES]) for i in range(0, len(padded), VALUES)]
-        z, log_det = (np.concatenate([np.asarray(p) for p in column]) for column in zip(*parts, strict=True))
-        return z[: len(base)], log_det[: len(base)]
+        return in_batches(lambda part: _push(flow.bijection, part), base, VALUES)
 
-    return Proposal(flow.base, flow.bijection, push)
+    def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return in_batches(lambda part: _pull(flow.bijection, part), z, BATCH)
+
+    return Proposal(flow.base, lambda: flow.bijection, push, pull)
 
 
-def base_draws(
-    base: Distribution, rng: np.random.Generator, n: int
-) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, " n"]]:
-    """n draws of a base distribution and their log density."""
+def base_draws(base: Distribution, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n dim"]:
+    """n draws of a base distribution."""
     if isinstance(base, Normal):
-        e = rng.standard_normal((n, base.dim))
-        return e, -0.5 * (e**2).sum(axis=1) - base.dim / 2 * np.log(2 * np.pi)
+        return rng.standard_normal((n, base.dim))
+    if isinstance(base, MultivariateT):
+        df = float(base.df)
+        return rng.standard_normal((n, base.dim)) / np.sqrt(rng.chisquare(df, (n, 1)) / df)
+    return np.asarray(_base_draws(base, jax.random.key(int(rng.integers(2**63))), n))
+
+
+def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+    """Their log density."""
+    if isinstance(base, Normal):
+        return -0.5 * (x**2).sum(axis=1) - base.dim / 2 * np.log(2 * np.pi)
     if isinstance(base, MultivariateT):
         df, dim = float(base.df), base.dim
-        x = rng.standard_normal((n, dim)) / np.sqrt(rng.chisquare(df, (n, 1)) / df)
         log_norm = gammaln((df + dim) / 2) - gammaln(df / 2) - dim / 2 * np.log(df * np.pi)
-        return x, log_norm - (df + dim) / 2 * np.log1p((x**2).sum(axis=1) / df)
-    key = jax.random.key(int(rng.integers(2**63)))
-    x, log_prob = _base_draws(base, key, n)
-    return np.asarray(x), np.asarray(log_prob)
+        return log_norm - (df + dim) / 2 * np.log1p((x**2).sum(axis=1) / df)
+    return np.asarray(_base_log_prob(base, x))
 
 
 @eqx.filter_jit
-def _base_draws(base: Distribution, key: Array, n: int) -> tuple[Array, Array]:
-    x = jax.vmap(base.sample)(jax.random.split(key, n))
-    return x, jax.vmap(base.log_prob)(x)
+def _base_draws(base: Distribution, key: Array, n: int) -> Array:
+    return jax.vmap(base.sample)(jax.random.split(key, n))
+
+
+@eqx.filter_jit
+def _base_log_prob(base: Distribution, x: Array) -> Array:
+    return jax.vmap(base.log_prob)(jnp.asarray(x))
 
 
 @eqx.filter_jit
 def _push(bijection: Bijection, base: Array) -> tuple[Array, Array]:
     return jax.vmap(bijection.forward_and_log_det)(jnp.asarray(base))
+
+
+@eqx.filter_jit
+def _pull(bijection: Bijection, z: Array) -> tuple[Array, Array]:
+    return jax.vmap(bijection.inverse_and_log_det)(jnp.asarray(z))

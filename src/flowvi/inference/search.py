@@ -7,9 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from flowvi import flows
-from flowvi.errors import FlowError
+from flowvi.errors import DensityError, FlowError
 from flowvi.flows import Flow, whiten
-from flowvi.inference.correct import MOST_PROPOSALS, Weighted, weigh, weigh_for_unique, with_best_tails
+from flowvi.inference.correct import (
+    LEAST_ESS,
+    MOST_PROPOSALS,
+    Weighted,
+    weigh,
+    weigh_for_unique,
+    with_best_tails,
+)
 from flowvi.inference.density import VALUES, Density
 from flowvi.inference.elbo import STEP_SIZE, rounds
 from flowvi.inference.explore import Mode, explore, starts
@@ -23,7 +30,7 @@ _MOST_GAUSSIAN_PROPOSALS = 20
 _LEAST_ESS_RATIO = 0.4
 """ESS/S below which it does so too."""
 
-_GOOD_FLOW = 0.99
+_GOOD_FLOW = 0.992
 """ESS/S at which training ends at once."""
 
 _FAIR_FLOW = 0.9
@@ -60,7 +67,8 @@ class Search:
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
-        self._draws = draws
+        # a few draws are no easier: the weights of few proposals are too rough to be judged
+        self._least = max(draws, LEAST_ESS)
 
     def run(self, build: Build | None, always: bool) -> None:
         """Go through the stages until the weights of one carry, the budget is spent or the user interrupts.
@@ -70,24 +78,41 @@ class Search:
             always: train the flow even where the Gaussian is good enough.
         """
         try:
-            self._explore()
-            self._fit_gaussian()
-            if build is not None and (always or not self._gaussian_carries()):
-                self._train(build())
+            # a density may grow beyond all numbers, which the checks that follow look for
+            with np.errstate(all="ignore"):
+                self._explore()
+                self._fit_gaussian()
+                wanted = build is not None and not self.runaway()
+                if wanted and (always or not self._gaussian_carries()) and not self._ledger.exhausted():
+                    self._train(build())
         except KeyboardInterrupt:
             self.converged = False
             self.notes.append(f"Interrupted in stage '{self._ledger.stage}': this is the best so far.")
+        except ArithmeticError as error:
+            self.converged = False
+            self.notes.append(f"Stage '{self._ledger.stage}' ended because {error}.")
         if self._ledger.exhausted():
             self.notes.append(
                 f"The budget was spent in stage '{self._ledger.stage}': this is the best so far."
             )
 
     def correct(self) -> tuple[Weighted, Weighted]:
-        """`fitted` and `weighted` of the last q, made now where its stage did not get to it."""
-        if self.fitted is None:
-            self._choose_tails()
-        if self.weighted is None:
-            self._carries(MOST_PROPOSALS)
+        """`fitted` and `weighted` of the last q, made now where its stage did not get to it.
+
+        Raises:
+            DensityError: the target is finite at no draw of q.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                if self.fitted is None:
+                    self._choose_tails()
+                if self.weighted is None:
+                    self._carries(MOST_PROPOSALS)
+        except ArithmeticError as error:
+            raise DensityError(
+                f"Nothing can be said about the posterior: {error}. The density is zero (-inf) or NaN nearly "
+                "everywhere: declare the supports of parameters with a limited range, and look for NaN in the model."
+            ) from error
         assert self.fitted is not None and self.weighted is not None  # noqa: PT018
         return self.fitted, self.weighted
 
@@ -158,8 +183,8 @@ class Search:
         return quick
 
     def _carries(self, most: int) -> bool:
-        self.weighted = weigh_for_unique(self._density, self.proposal, self._rng, self._draws, most)
-        return self.weighted.carry(self._draws)
+        self.weighted = weigh_for_unique(self._density, self.proposal, self._rng, self._least, most)
+        return self.weighted.carry(self._least)
 
 
 def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
