@@ -1,6 +1,8 @@
 """Every bijection of the table against its own mathematics."""
 
 import functools
+import io
+import math
 
 import equinox as eqx
 import jax
@@ -9,14 +11,17 @@ import numpy as np
 import pytest
 
 from flowvi.bijections import CholeskyCorr, CholeskyCov, Simplex, SupportTree, trainable
-from table import CONDITION_DIM, FLOWS, SUPPORTS
+from table import CONDITION_DIM, FLOWS, IDENTITY_AT_START, ORDER_MATTERS, SUPPORTS
 
 TABLE = FLOWS | SUPPORTS
 DOUBLE, SINGLE = True, False
-CASES = [(name, *case) for name in FLOWS for case in [(1, DOUBLE), (2, SINGLE), (5, DOUBLE)]]
-CASES += [(name, *case) for name in SUPPORTS for case in [(1, SINGLE), (2, DOUBLE)]]
+CASES = [(name, *case) for name in TABLE for case in [(1, SINGLE), (2, DOUBLE)]]
+CASES += [(name, 5, DOUBLE) for name in ORDER_MATTERS]
 NEAR = 5
-"""How many of the points are drawn from a normal; the others are far."""
+"""How many of the points are drawn from a normal; the next are far."""
+FAR = 3
+NODES = np.linspace(-9, 9, 1001)
+"""The last points, where there is one coordinate: to integrate over."""
 ROUND_TRIP = {DOUBLE: 1e-12, SINGLE: 1e-4}
 """Allowed error of x, times the local condition number."""
 LOG_DET = {DOUBLE: 1e-9, SINGLE: 1e-3}
@@ -53,17 +58,17 @@ def free_coordinates(bijection, y):
 
 def evaluate(bijection, points):
     """All that is tested, in one compiled function: y, log-dets, the way back, the Jacobian, gradients."""
-    arrays, static = eqx.partition(bijection, eqx.is_array)
-
-    def of_arrays(arrays, points):
-        return evaluate_all(eqx.combine(arrays, static), points)
-
-    # most of the time of these tests is spent compiling
-    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    return jax.jit(of_arrays, compiler_options=options)(arrays, points)
+    arrays, structure = jax.tree.flatten(bijection)
+    return jax.tree.map(np.asarray, _evaluate(arrays, structure, points))
 
 
-def evaluate_all(bijection, points):
+# most of the time of these tests is spent compiling
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+@functools.partial(jax.jit, static_argnames="structure", compiler_options=QUICK)
+def _evaluate(arrays, structure, points):
+    bijection = jax.tree.unflatten(structure, arrays)
     needs = getattr(bijection, "condition_dim", None)
     condition = None if needs is None else jnp.linspace(-1, 1, CONDITION_DIM, dtype=points.dtype)
     parameters, rest = eqx.partition(bijection, trainable(bijection))
@@ -90,14 +95,16 @@ def evaluate_all(bijection, points):
             "log_det_back": log_det_back,
             "jacobian": jacobian.reshape(x.size, x.size),
             "finite": finite,
+            "free": free_coordinates(bijection, y),
         }
 
     return jax.vmap(at)(points)
 
 
-def build(name, dim):
-    # this generator compiles much faster than the default one
-    return TABLE[name](jax.random.key(0, impl="unsafe_rbg"), dim)
+@functools.cache
+def build(name, dim, precision):
+    with jax.enable_x64(precision):
+        return TABLE[name](0, dim)
 
 
 def perturbed(bijection, scale=0.3):
@@ -115,15 +122,16 @@ def points_of(name, bijection):
     shape = (bijection.dim,) if isinstance(bijection, SupportTree) else bijection.shape
     near = np.random.default_rng(2).normal(size=(NEAR, *shape))
     far = np.stack([np.ones(shape), -np.ones(shape), np.sign(near[0])]) * (1e4 if name in FLOWS else 30.0)
-    return jnp.asarray(np.concatenate([near, far]))
+    nodes = NODES.reshape(-1, *shape) if math.prod(shape) == 1 else near[:0]
+    return jnp.asarray(np.concatenate([near, far, nodes]))
 
 
 @functools.cache
 def results(name, dim, precision):
     with jax.enable_x64(precision):
-        bijection = perturbed(build(name, dim))
+        bijection = perturbed(build(name, dim, precision))
         points = points_of(name, bijection)
-        return bijection, points, jax.tree.map(np.asarray, evaluate(bijection, points))
+        return bijection, points, evaluate(bijection, points)
 
 
 every = pytest.mark.parametrize(("name", "dim", "precision"), CASES)
@@ -180,3 +188,37 @@ def test_precision_and_shape_are_kept(name, dim, precision):
     assert r["back"].shape == points.shape
     if not isinstance(bijection, SupportTree):
         assert r["y"].shape[1:] == bijection.out_shape
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_mass_is_one_in_one_dimension(name):
+    _, points, r = results(name, 1, SINGLE)
+    if points[0].size > 1:
+        return
+    back = r["back"].reshape(len(points), -1)[NEAR + FAR :, 0]
+    density = np.exp(-0.5 * back**2 - 0.5 * np.log(2 * np.pi) + r["log_det_back"][NEAR + FAR :])
+    # any nodes will do, and these, the images of an even grid, follow the mass
+    mass = np.trapezoid(density, r["free"][NEAR + FAR :, 0])
+    assert abs(abs(mass) - 1) < 1e-3
+
+
+@pytest.mark.parametrize("name", IDENTITY_AT_START)
+def test_identity_at_the_start(name):
+    _, points, _ = results(name, 2, DOUBLE)
+    with jax.enable_x64(DOUBLE):
+        r = evaluate(build(name, 2, DOUBLE), points)
+    np.testing.assert_allclose(r["y"], points, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(r["log_det"], 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_saved_and_loaded_unchanged(name):
+    bijection, points, r = results(name, 2, DOUBLE)
+    file = io.BytesIO()
+    with jax.enable_x64(DOUBLE):
+        eqx.tree_serialise_leaves(file, bijection)
+        file.seek(0)
+        loaded = eqx.tree_deserialise_leaves(file, build(name, 2, DOUBLE))
+        again = evaluate(loaded, points)
+    for before, after in zip(jax.tree.leaves(r), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(before, after)
