@@ -11,7 +11,9 @@ def strictly_lower(entries: Float[Array, "*batch n"], size: int) -> Float[Array,
     return jnp.zeros((*entries.shape[:-1], size, size), entries.dtype).at[..., rows, columns].set(entries)
 
 
-def entries_below_diagonal(matrix: Float[Array, "*batch size size"]) -> Float[Array, "*batch n"]:
+def entries_below_diagonal(
+    matrix: Float[Array | np.ndarray, "*batch size size"],
+) -> Float[Array | np.ndarray, "*batch n"]:
     """The inverse of `strictly_lower`."""
     rows, columns = np.tril_indices(matrix.shape[-1], -1)
     return matrix[..., rows, columns]
