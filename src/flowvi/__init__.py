@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowvi import bijections, flows
+    from flowvi import bijections, errors, flows
     from flowvi.bijections import trainable
     from flowvi.diagnostics.estimate import Estimate
     from flowvi.inference.budget import Budget
@@ -31,7 +31,7 @@ _HOMES = {
     "trainable": "flowvi.bijections",
 }
 
-__all__ = [  # noqa: F822, the names are found by `__getattr__`
+__all__ = [
     "Budget",
     "Estimate",
     "Posterior",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import jax
+from jax.core import Tracer
 
 from flowvi.errors import PrecisionError
 
@@ -16,7 +17,7 @@ R = TypeVar("R")
 
 def is_traced(*trees: object) -> bool:
     """Whether any array in the trees belongs to a JAX trace (`jit`, `grad`, `vmap`)."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def double_precision(function: Callable[P, R]) -> Callable[P, R]:
@@ -31,9 +32,10 @@ def double_precision(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not jax.config.jax_enable_x64 and is_traced(args, kwargs):
+        if not jax.enable_x64.value and is_traced(args, kwargs):
             raise PrecisionError(
-                f"{function.__qualname__} was called inside jit, grad or vmap while JAX is in single precision. "
+                f"{function.__qualname__} was called inside jit, grad or vmap while JAX is in single "
+                f"precision. "
                 "Call it outside the transformation, or put your code under `with jax.enable_x64(True):`."
             )
         with jax.enable_x64(True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -24,8 +25,9 @@ def host_generator(key: PRNGKeyArray | int) -> np.random.Generator:
         raise FlowError(f"A key was needed but {key!r} was given. Give a seed such as 0, or a JAX key.")
     if is_traced(key):
         raise FlowError(
-            "Initial weights are drawn on the host, so their key may not be traced. Build the layers in a loop and put "
+            "Initial weights are drawn on the host, so their key may not be traced. Build the layers in a "
+            "loop and put "
             "them together with Scan.stack."
         )
-    data = jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     return np.random.default_rng(np.asarray(data).ravel())

@@ -89,7 +89,7 @@ def _initial(sizes: list[int], key: PRNGKeyArray | int) -> tuple[tuple[Array, ..
     rng = host_generator(key)
     weights = [
         jnp.asarray(rng.standard_normal((into, out_of)) / max(out_of, 1) ** 0.5, float)
-        for out_of, into in zip(sizes[:-2], sizes[1:-1], strict=True)
+        for out_of, into in itertools.pairwise(sizes[:-1])
     ]
     last = jnp.asarray(np.zeros((sizes[-1], sizes[-2])), float)
     return (*weights, last), tuple(jnp.asarray(np.zeros(size), float) for size in sizes[1:])

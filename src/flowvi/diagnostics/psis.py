@@ -13,8 +13,8 @@ class SmoothedWeights(NamedTuple):
 
     Attributes:
         weights: (S,), positive, summing to one.
-        khat: shape of the generalised Pareto distribution fitted to the largest weights; nan with fewer than 25 draws, -inf
-            where all the largest weights are equal.
+        khat: shape of the generalised Pareto distribution fitted to the largest weights; nan with fewer
+            than 25 draws, -inf where all the largest weights are equal.
     """
 
     weights: Float[np.ndarray, " S"]
@@ -22,10 +22,11 @@ class SmoothedWeights(NamedTuple):
 
 
 def smooth_weights(log_weights: Float[np.ndarray, " S"]) -> SmoothedWeights:
-    """Replace the largest importance weights by the quantiles of a generalised Pareto distribution fitted to them.
+    """Replace the largest importance weights by the quantiles of a generalised Pareto distribution fitted
+    to them.
 
-    The min(S / 5, 3 sqrt(S)) largest are smoothed, and none may then exceed the largest raw weight. A log weight of -inf (a draw
-    outside the target's support) has weight zero.
+    The min(S / 5, 3 sqrt(S)) largest are smoothed, and none may then exceed the largest raw weight. A log
+    weight of -inf (a draw outside the target's support) has weight zero.
 
     Args:
         log_weights: (S,) log p - log q, up to a constant; NaN is not allowed.
@@ -55,10 +56,11 @@ def smooth_weights(log_weights: Float[np.ndarray, " S"]) -> SmoothedWeights:
 
 
 def fit_generalised_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Shape k and scale of a generalised Pareto distribution, from sorted positive excesses over its threshold.
+    """Shape k and scale of a generalised Pareto distribution, from sorted positive excesses over its
+    threshold.
 
-    The posterior mean of Zhang & Stephens (2009) with the weakly informative prior of PSIS, appendix C: ten observations at
-    k = 0.5. Returns (nan, nan) for fewer than five excesses.
+    The posterior mean of Zhang & Stephens (2009) with the weakly informative prior of PSIS, appendix C:
+    ten observations at k = 0.5. Returns (nan, nan) for fewer than five excesses.
     """
     n = len(excess)
     if n < 5:
@@ -75,7 +77,8 @@ def fit_generalised_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, floa
 
 
 def khat_threshold(size: int) -> float:
-    """The largest k-hat at which estimates from S draws are reliable: min(1 - 1 / log10 S, 0.7). Source: PSIS, section 3.2.4."""
+    """The largest k-hat at which estimates from S draws are reliable: min(1 - 1 / log10 S, 0.7). Source:
+    PSIS, section 3.2.4."""
     return min(1 - 1 / np.log10(size), 0.7)
 
 

@@ -11,8 +11,8 @@ def unique_indices(
 ) -> Int[np.ndarray, " n"]:
     """Indices of n different draws, draw i among them with probability n w_i, by systematic sampling.
 
-    The draws are put in random order and laid on a line with lengths n w_i; one uniform offset then picks those at offset, 1 + offset, ...
-    A length of at most one is never hit twice.
+    The draws are put in random order and laid on a line with lengths n w_i; one uniform offset then picks
+    those at offset, 1 + offset, ... A length of at most one is never hit twice.
 
     Args:
         weights: (S,) normalised weights with n max(w) <= 1.

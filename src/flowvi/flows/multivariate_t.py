@@ -15,7 +15,8 @@ class MultivariateT(Distribution):
     """The spherical Student's t on R^dim with trainable degrees of freedom nu.
 
         x = e sqrt(nu / g),  e ~ N(0, I),  g ~ chi^2_nu
-        log q0(x) = log Gamma((nu + dim)/2) - log Gamma(nu/2) - dim/2 log(nu pi) - (nu + dim)/2 log(1 + |x|^2 / nu)
+        log q0(x) = log Gamma((nu + dim)/2) - log Gamma(nu/2) - dim/2 log(nu pi) - (nu + dim)/2 log(1 +
+        |x|^2 / nu)
 
     Importance weights of a target with Gaussian or t-like tails are bounded under it. The trained leaf is
     softplus^-1(nu - 1); draws are differentiable in nu. Shapes: x (dim,).

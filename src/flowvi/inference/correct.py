@@ -92,8 +92,8 @@ class Weighted(NamedTuple):
         return float(np.maximum(self.weights - 1 / n, 0).sum())
 
     def carry(self, n: int) -> bool:
-        """Whether n unique draws may stand for the target: the tail of the weights is light enough, the effective draws are enough
-        and next to nothing has to be cut off."""
+        """Whether n unique draws may stand for the target: the tail of the weights is light enough, the
+        effective draws are enough and next to nothing has to be cut off."""
         light = self.nearly_constant or self.khat <= khat_threshold(len(self.weights))
         enough = self.ess_ratio * len(self.weights) >= LEAST_ESS
         return light and enough and self.cut_for(n) <= LARGEST_CUT
@@ -114,8 +114,8 @@ def with_best_tails(
 ) -> tuple[Proposal, Weighted]:
     """The proposal with the tails that need fewest draws, normal or multivariate t, and weighted draws of it.
 
-    A target with tails a little heavier than a Gaussian's has a few huge weights under the Gaussian and bounded
-    ones under a t, at hardly any loss elsewhere.
+    A target with tails a little heavier than a Gaussian's has a few huge weights under the Gaussian and
+    bounded ones under a t, at hardly any loss elsewhere.
     """
     best = propose
     if isinstance(propose.base, Normal):
@@ -149,8 +149,8 @@ def weigh_for_unique(
 def unique_draws(weighted: Weighted, n: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
     """Indices of n draws that need no weights any more, none twice.
 
-    Weights too large for that are cut to 1 / n, of which the verdict then speaks. Where fewer than n draws have weight at all,
-    those of the highest log weight stand in.
+    Weights too large for that are cut to 1 / n, of which the verdict then speaks. Where fewer than n draws
+    have weight at all, those of the highest log weight stand in.
     """
     if np.count_nonzero(weighted.weights) <= n:
         return np.argsort(-weighted.log_weights)[:n]

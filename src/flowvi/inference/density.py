@@ -52,14 +52,13 @@ class Density:
         self.ledger.nonfinite += int(np.isnan(value).sum() + np.isposinf(value).sum())
 
 
-def in_batches(function: Callable, z: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-    """Apply a compiled function of `size` rows to any number of rows."""
+def in_batches(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
+    """The arrays that a compiled function of `size` rows gives, for any number of rows."""
     padded = np.concatenate([z, np.repeat(z[-1:], -len(z) % size, axis=0)])
     # all calls are dispatched before the first result is waited for
     parts = [function(padded[i : i + size]) for i in range(0, len(padded), size)]
-    return tuple(
-        np.concatenate([np.asarray(p) for p in column])[: len(z)] for column in zip(*parts, strict=True)
-    )
+    columns = zip(*parts, strict=True)
+    return [np.concatenate([np.asarray(part) for part in column])[: len(z)] for column in columns]
 
 
 @eqx.filter_jit

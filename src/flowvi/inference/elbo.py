@@ -35,7 +35,8 @@ _CLIP = 10.0
 
 
 class _State(NamedTuple):
-    """What a training step carries; parameters are one vector, which keeps the optimiser's compile time short."""
+    """What a training step carries; parameters are one vector, which keeps the optimiser's compile time
+    short."""
 
     parameters: Float[Array, " parameters"]
     optimiser: PyTree
@@ -73,9 +74,10 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
 
         gradient = E[(d u / d parameters)^T (grad log p - grad log q)(u)]
 
-    where log q is differentiated in u alone, so that the gradient has no noise where q = p. A step that is not finite is
-    skipped; after three in a row training goes on from the average with a third of the step size. A round that gained little
-    divides the step size by three, and the rounds end where it is very small. The base's own parameters stay as they are.
+    where log q is differentiated in u alone, so that the gradient has no noise where q = p. A step that is
+    not finite is skipped; after three in a row training goes on from the average with a third of the step
+    size. A round that gained little divides the step size by three, and the rounds end where it is very
+    small. The base's own parameters stay as they are.
 
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
@@ -93,7 +95,7 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
     while step_size > SMALLEST_STEP_SIZE:
         base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
         # an array, since a number would be part of the program
-        state, elbos = _train(target, whitening, flow, state, base, jnp.asarray(step_size))
+        state, elbos = _train(target, whitening, flow, state, jnp.asarray(base), jnp.asarray(step_size))
         elbo = float(np.mean(np.asarray(elbos)[-STEPS // 5 :]))
         skipped, nonfinite = int(state.skipped), int(state.nonfinite)
         yield Round(unravel(state.average), elbo, step_size, STEPS * BATCH, skipped, nonfinite)
@@ -134,9 +136,10 @@ def _train(
 def _update(
     state: _State, gradient: Float[Array, " parameters"], usable: Bool[Array, " batch"], step_size: Array
 ) -> _State:
-    """Take the step if it is finite and most draws were usable; fall back to the average after three that were not."""
+    """Take the step if it is finite and most draws were usable; fall back to the average after three that
+    were not."""
     change, optimiser = _optimiser().update(gradient, state.optimiser)
-    taken = state.parameters + step_size * state.step_scale * change
+    taken = state.parameters + step_size * state.step_scale * jnp.asarray(change)
     good = jnp.isfinite(taken).all() & (2 * usable.sum() > len(usable))
     bad_in_row = jnp.where(good, 0, state.bad_in_row + 1)
     back = bad_in_row == 3

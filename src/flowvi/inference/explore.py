@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.inference.cholesky import lower_factor
 from flowvi.inference.density import Density
 
 STARTS = 8
@@ -48,7 +49,8 @@ class _Climbers(NamedTuple):
 
 
 def starts(dim: int, rng: np.random.Generator) -> Float[np.ndarray, "n dim"]:
-    """Dispersed starting points: one near the origin, the others uniform on (-2, 2) per coordinate, as in Stan."""
+    """Dispersed starting points: one near the origin, the others uniform on (-2, 2) per coordinate, as in
+    Stan."""
     z = rng.uniform(-2, 2, (STARTS, dim))
     z[0] *= 0.05
     return z
@@ -57,9 +59,9 @@ def starts(dim: int, rng: np.random.Generator) -> Float[np.ndarray, "n dim"]:
 def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
     """The modes that the starts lead to, the one with most local evidence first.
 
-    Every start climbs by BFGS in one batch. Then the highest end points, and those that do not lie on the slopes of a mode
-    already found, are followed to their tops by Newton steps. A climb that finds no top (a density without a maximum,
-    as in a centered hierarchy) gives no mode.
+    Every start climbs by BFGS in one batch. Then the highest end points, and those that do not lie on the
+    slopes of a mode already found, are followed to their tops by Newton steps. A climb that finds no top
+    (a density without a maximum, as in a centered hierarchy) gives no mode.
     """
     ends = _bfgs(density, z)
     order = np.argsort(-np.where(np.isfinite(ends.value), ends.value, -np.inf))
@@ -67,14 +69,16 @@ def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
     members: list[int] = []
     polished = 0
     for i in order:
-        home = _slope_of(modes, ends.z[i], ends.value[i])
+        home = _slope_of(modes, ends.z[i], float(ends.value[i]))
         if home is not None:
             members[home] += 1
             continue
         if polished == _POLISHED or density.ledger.exhausted() or not np.isfinite(ends.value[i]):
             continue
         polished += 1
-        mode = _newton(density, ends.z[i], ends.value[i], ends.grad[i], _factor(ends.inverse_hessian[i]))
+        mode = _newton(
+            density, ends.z[i], float(ends.value[i]), ends.grad[i], _factor(ends.inverse_hessian[i])
+        )
         if mode is None:
             continue
         known = next((k for k, other in enumerate(modes) if other.distance(mode.location) < 1), None)
@@ -88,7 +92,7 @@ def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
 
 
 def _slope_of(modes: list[Mode], z: np.ndarray, value: float) -> int | None:
-    """The mode whose quadratic already explains a point: near its top, or as high as the quadratic says, or higher."""
+    """The mode whose quadratic explains a point: near its top, or as far below it as that says."""
     for k, mode in enumerate(modes):
         below = 0.5 * mode.distance(z) ** 2
         if below < 2 or (value < mode.log_density and abs(mode.log_density - value - below) < 0.3 * below):
@@ -99,8 +103,8 @@ def _slope_of(modes: list[Mode], z: np.ndarray, value: float) -> int | None:
 def _bfgs(density: Density, z: np.ndarray) -> _Climbers:
     """Climb from all starts in lock step, four step lengths at a time.
 
-    Stops a climber whose expected gain is below 1e-3 nats: what is left is for Newton. Source: Nocedal & Wright,
-    Numerical Optimization, algorithm 6.1.
+    Stops a climber whose expected gain is below 1e-3 nats: what is left is for Newton. Source: Nocedal &
+    Wright, Numerical Optimization, algorithm 6.1.
     """
     n, dim = z.shape
     z = z.copy()
@@ -156,9 +160,9 @@ def _bfgs_update(H: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndar
 def _newton(density: Density, z: np.ndarray, value: float, grad: np.ndarray, L: np.ndarray) -> Mode | None:
     """Climb to the top by Newton steps in coordinates whitened by the last Hessian.
 
-    The Hessian is a central difference of gradients along the columns of L, where L L^T is the current covariance, so that its
-    accuracy does not depend on the scales of the model. Directions of positive curvature are climbed with the sign
-    of the gradient. None where no maximum is reached.
+    The Hessian is a central difference of gradients along the columns of L, where L L^T is the current
+    covariance, so that its accuracy does not depend on the scales of the model. Directions of positive
+    curvature are climbed with the sign of the gradient. None where no maximum is reached.
     """
     dim, h = len(z), 1e-3
     for _ in range(_MAX_NEWTON_STEPS):
@@ -185,17 +189,16 @@ def _newton(density: Density, z: np.ndarray, value: float, grad: np.ndarray, L: 
     return None
 
 
-def _laplace(z: np.ndarray, value: float, L: np.ndarray) -> Mode | None:
-    scale_tril = _factor(L @ L.T)
+def _laplace(z: np.ndarray, value: float, L: np.ndarray) -> Mode:
+    scale_tril = lower_factor(L)
     log_det = float(np.log(np.diag(scale_tril)).sum())
     log_evidence = float(value) + len(z) / 2 * np.log(2 * np.pi) + log_det
     return Mode(z, scale_tril, float(value), log_evidence, starts=0)
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
-    """A lower Cholesky factor, of the nearest positive definite matrix where rounding has made this one indefinite."""
+    """A lower Cholesky factor, of a positive definite matrix nearby where rounding made this indefinite."""
     scale = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     eigenvalues, Q = np.linalg.eigh(covariance / np.outer(scale, scale))
     root = Q * np.sqrt(np.maximum(eigenvalues, 1e-14 * eigenvalues.max()))
-    R = np.linalg.qr((scale[:, None] * root).T, mode="r")
-    return (R * np.sign(np.diag(R))[:, None]).T
+    return lower_factor(scale[:, None] * root)

@@ -35,21 +35,27 @@ def fit(
 ) -> Posterior:
     """Fit a posterior: draws, log evidence, and a verdict on whether to trust them.
 
-    Stages: explore (many starts climb to the modes), gaussian (batch-and-match), flow (a coupling flow in whitened coordinates,
-    by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws), judge. A stage that is not needed is
-    left out. Ctrl-C, or a spent budget, ends with the best so far, which the verdict then says.
+    Stages: explore (many starts climb to the modes), gaussian (batch-and-match), flow (a coupling flow in
+        whitened coordinates,
+    by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws), judge. A
+    stage that is not needed is left out. Ctrl-C, or a spent budget, ends with the best so far, which the
+    verdict then says.
 
     Args:
-        model: a NumPyro model function, a `pymc.Model`, a `flowvi.StanModel`, a `flowvi.Target`, or, with `example=`, a JAX function
-            `log_density(params, *args, **model_kwargs)` of parameters on their own scale, without Jacobians.
-        args, model_kwargs: the model's own arguments. Arrays and floats are traced: new data of the same shapes compile nothing.
+        model: a NumPyro model function, a `pymc.Model`, a `flowvi.StanModel`, a `flowvi.Target`, or, with
+            `example=`, a JAX function `log_density(params, *args, **model_kwargs)` of parameters on their
+            own scale, without Jacobians.
+        args, model_kwargs: the model's own arguments. Arrays and floats are traced: new data of the same
+        shapes compile nothing.
         seed: of everything random.
-        flow: "auto" trains a flow only where a Gaussian is not good enough; "gaussian" never does; a builder's name
-            ("real_nvp", "neural_spline", ...) or a `Flow` of the model's dimension always does, on the whitened scale.
+        flow: "auto" trains a flow only where a Gaussian is not good enough; "gaussian" never does; a
+            builder's name ("real_nvp", "neural_spline", ...) or a `Flow` of the model's dimension always
+            does, on the whitened scale.
         budget: a limit on gradients or seconds.
         draws: how many posterior draws to return.
         progress: show stage, ELBO, sd(log w), k-hat, gradients and time while fitting.
-        example: a pytree of arrays that gives the shapes of the parameters of a JAX log density; its values are not used.
+        example: a pytree of arrays that gives the shapes of the parameters of a JAX log density; its
+            values are not used.
         supports: parameter name -> support for a JAX log density; see `flowvi.bijections.support`.
 
     Raises:
@@ -59,7 +65,8 @@ def fit(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> posterior = fit(lambda p: -0.5 * jnp.sum(p["x"] ** 2), example={"x": jnp.zeros(2)}, progress=False)
+        >>> posterior = fit(lambda p: -0.5 * jnp.sum(p["x"] ** 2), example={"x": jnp.zeros(2)},
+        progress=False)
         >>> posterior.verdict.level
         'good'
     """

@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.inference.cholesky import lower_factor
 from flowvi.inference.density import BATCH, Density
 from flowvi.inference.explore import Mode
 
 _LEFT_OUT = 0.1
-"""Share of a batch, those with the lowest weights, that is left out of a step: draws far from the target say little about it."""
+"""Share of a batch, those with the lowest weights, that is left out of a step: draws far from the target
+say little about it."""
 
 RUNAWAY = 1e10
 """Scale on the unconstrained side beyond which a posterior is taken not to integrate."""
@@ -59,7 +61,8 @@ class GaussianFit(NamedTuple):
 
 
 def fit_gaussian(density: Density, modes: list[Mode], rng: np.random.Generator) -> GaussianFit | None:
-    """The Gaussian with the highest ELBO among those fitted from the best mode and, where that is no good, from broad ones.
+    """The Gaussian with the highest ELBO among those fitted from the best mode and, where that is no good,
+    from broad ones.
 
     None where the density is finite at too few draws of every one.
     """
@@ -81,9 +84,9 @@ def batch_and_match(
 ) -> GaussianFit | None:
     """Fit a Gaussian by matching its scores to those of the target.
 
-    Each step minimises, over Gaussians q, the score-based divergence to the target on a batch of draws from the last q, plus
-    KL(last q, q) / lambda; the solution is closed. Steps end when the ELBO has stopped rising.
-    None where the density is finite at too few draws to go on.
+    Each step minimises, over Gaussians q, the score-based divergence to the target on a batch of draws
+    from the last q, plus KL(last q, q) / lambda; the solution is closed. Steps end when the ELBO has
+    stopped rising. None where the density is finite at too few draws to go on.
 
     Source: BaM, algorithm 1 with lambda_t = B D / (t + 1).
     """
@@ -122,7 +125,8 @@ def _rises(elbos: list[float], error: float) -> bool:
 
 
 def _match(q: Gaussian, base: np.ndarray, score: np.ndarray, learning_rate: float) -> Gaussian:
-    """The closed-form step in coordinates where q is standard normal: solve S U S + S = V for the covariance S."""
+    """The closed-form step in coordinates where q is standard normal: solve S U S + S = V for the
+    covariance S."""
     lam = learning_rate
     dim = base.shape[1]
     score = score @ q.scale_tril
@@ -135,6 +139,4 @@ def _match(q: Gaussian, base: np.ndarray, score: np.ndarray, learning_rate: floa
     eigenvalues, Q = np.linalg.eigh(K.T @ U @ K)
     root = (K @ Q) * np.sqrt(2 / (1 + np.sqrt(1 + 4 * np.maximum(eigenvalues, 0))))
     mean = lam / (1 + lam) * (root @ (root.T @ score_mean) + base_mean)
-    R = np.linalg.qr(root.T, mode="r")
-    scale_tril = (R * np.sign(np.diag(R))[:, None]).T
-    return Gaussian(q.location + q.scale_tril @ mean, q.scale_tril @ scale_tril)
+    return Gaussian(q.location + q.scale_tril @ mean, q.scale_tril @ lower_factor(root))

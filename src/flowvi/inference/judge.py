@@ -23,15 +23,17 @@ class Verdict:
     """Whether to trust the draws.
 
     Attributes:
-        level: "good": draws of q, with importance weights, have every mean within 0.1 sd and every sd within 10% of the truth, Monte
-            Carlo error aside. "corrected": the same for draws by Markov chains or sequential Monte Carlo started from q.
-            "unreliable": a check found an error that was not repaired. "inconclusive": the checks could not decide.
+        level: "good": draws of q, with importance weights, have every mean within 0.1 sd and every sd
+            within 10% of the truth, Monte Carlo error aside. "corrected": the same for draws by Markov
+            chains or sequential Monte Carlo started from q. "unreliable": a check found an error that was
+            not repaired. "inconclusive": the checks could not decide.
         reasons: sentences with the numbers that decided.
         khat: shape of the tail of the importance weights; nan where undefined.
         ess_ratio: effective sample size per draw of q.
         sd_log_weights: standard deviation of log p - log q over draws of q.
         drift: movement of short chains started from the draws, per parameter; empty where not run.
-        modes: what the starts found: how many starts, how many reached a mode, the modes' log densities and local evidence.
+        modes: what the starts found: how many starts, how many reached a mode, the modes' log densities
+            and local evidence.
         nonfinite: evaluations of the target that were NaN or +inf.
     """
 
@@ -80,7 +82,8 @@ def judge(
         level = "unreliable"
         reasons.insert(
             0,
-            f"The scale of {_names(runaway)} grew without bound: the posterior may not integrate. Give it a proper prior.",
+            f"The scale of {_names(runaway)} grew without bound: the posterior may not integrate. Give it "
+            f"a proper prior.",
         )
     if missed:
         level = "unreliable"
@@ -96,7 +99,8 @@ def judge(
     reasons += notes
     if improper and level == "good":
         reasons.append(
-            f"The prior of {_names(improper)} is improper, so the log evidence cannot be compared between models."
+            f"The prior of {_names(improper)} is improper, so the log evidence cannot be compared between "
+            f"models."
         )
     reasons.append(found["searched"])
     return Verdict(
@@ -132,7 +136,8 @@ def _weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, l
 def _modes(weighted: Weighted, modes: list[Mode], log_q: list[float]) -> tuple[dict[str, Any], str | None]:
     log_evidence = weighted.log_evidence.value
     searched = (
-        f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}; a basin into which a start falls with "
+        f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}; "
+        f"a basin into which a start falls with "
         f"probability below {1 - 0.05 ** (1 / STARTS):.2f} may have been missed (5 times in 100)."
     )
     found = {
@@ -147,7 +152,8 @@ def _modes(weighted: Weighted, modes: list[Mode], log_q: list[float]) -> tuple[d
         # where q covers a mode, log p - log q there is near the log evidence
         if share > _MISSED_MASS and mode.log_density - log_q_here - log_evidence > 5:
             return found, (
-                f"A mode with about {share:.0%} of the evidence (log density {mode.log_density:.2f}, reached by {mode.starts} of "
+                f"A mode with about {share:.0%} of the evidence (log density {mode.log_density:.2f}, "
+                f"reached by {mode.starts} of "
                 f"{STARTS} starts) lies outside q."
             )
     return found, None

@@ -17,8 +17,8 @@ LIMIT = 2**30
 def batch_map(function: Callable[[Array], PyTree], x: Float[Array, "n ..."]) -> PyTree:
     """`jax.vmap(function)(x)`, in chunks where all points at once would take more than a gigabyte.
 
-    The size of a chunk is read off the function's own intermediate arrays, so a model of a few rows is one batch and one
-    of a million rows a few points at a time.
+    The size of a chunk is read off the function's own intermediate arrays, so a model of a few rows is one
+    batch and one of a million rows a few points at a time.
     """
     point = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
     program, out = jax.make_jaxpr(function, return_shape=True)(point)
@@ -34,7 +34,8 @@ def batch_map(function: Callable[[Array], PyTree], x: Float[Array, "n ..."]) -> 
 
 
 def _bytes(jaxpr: ClosedJaxpr | Jaxpr) -> int:
-    """Bytes of every array computed once through the program; a loop's body counts with its stacked outputs."""
+    """Bytes of every array computed once through the program; a loop's body counts with its stacked
+    outputs."""
     inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
     total = 0
     for equation in inner.eqns:

@@ -34,28 +34,33 @@ def finite_starts(density: Density, starts: Float[np.ndarray, "n dim"]) -> Float
 
 
 def check_gradient(density: Density, z: Float[np.ndarray, "n dim"]) -> None:
-    """Compare the gradient with central differences along a direction, and look for coordinates it does not see.
+    """Compare the gradient with central differences along a direction, and look for coordinates it does
+    not see.
 
-    A step from each of several sizes is tried, since what suits a model's scale is not known yet; the gradient is wrong if it agrees
-    with none of them at most of the points.
+    A step from each of several sizes is tried, since what suits a model's scale is not known yet; the
+    gradient is wrong if it agrees with none of them at most of the points.
 
     Raises:
-        DensityError: a coordinate has zero gradient everywhere, or the gradient disagrees with the differences.
+        DensityError: a coordinate has zero gradient everywhere, or the gradient disagrees with the
+            differences.
     """
     value, grad = density.value_and_grad(z)
     blind = np.flatnonzero((grad == 0).all(axis=0))
     if len(blind):
         names = ", ".join(f"'{density.target.coordinates[i]}'" for i in blind[:4])
         raise DensityError(
-            f"The gradient with respect to {names} is zero at all {len(z)} starts: the log density does not depend on it, or "
-            "something cuts the derivative (rounding, comparison, integer conversion, stop_gradient). Remove the parameter, "
+            f"The gradient with respect to {names} is zero at all {len(z)} starts: the log density does "
+            f"not depend on it, or "
+            "something cuts the derivative (rounding, comparison, integer conversion, stop_gradient). "
+            "Remove the parameter, "
             "or make the density differentiable in it."
         )
     direction = np.random.default_rng(0).choice([-1.0, 1.0], z.shape)
     if _disagrees(density, z, value, grad, direction):
         wrong = _worst_coordinate(density, z[0], value[0], grad[0])
         raise DensityError(
-            f"The gradient of the log density disagrees with finite differences, most with respect to '{wrong}'. Look for a custom "
+            f"The gradient of the log density disagrees with finite differences, most with respect to "
+            f"'{wrong}'. Look for a custom "
             "derivative, stop_gradient, or a discontinuity in the model."
         )
 
@@ -94,7 +99,8 @@ def _no_positive_infinity(target: Target, z: np.ndarray, value: np.ndarray) -> N
     if np.isposinf(value).any():
         where = _at(target, z[np.isposinf(value)][0])
         raise DensityError(
-            f"The log density is +inf at {where}. A density must be finite or zero (-inf): look for a log of zero with the "
+            f"The log density is +inf at {where}. A density must be finite or zero (-inf): look for a log "
+            f"of zero with the "
             "wrong sign, or a division by zero."
         )
 
@@ -103,17 +109,20 @@ def _describe(target: Target, z: np.ndarray, value: np.ndarray, grad: np.ndarray
     where = _at(target, z[0])
     if np.isneginf(value).all():
         return (
-            f"The log density is -inf at all {len(z)} starts, for example at {where}. The data may be impossible under the "
+            f"The log density is -inf at all {len(z)} starts, for example at {where}. The data may be "
+            f"impossible under the "
             "model, or a constraint lacks its support."
         )
     if np.isnan(value[0]):
         return (
-            f"The log density is NaN at {where}, and at no start is it finite. Look for the log or square root of a negative number, "
+            f"The log density is NaN at {where}, and at no start is it finite. Look for the log or square "
+            f"root of a negative number, "
             "0 * inf, or NaN in the data."
         )
     coordinate = target.coordinates[int(np.argmax(~np.isfinite(grad[0])))]
     return (
-        f"The gradient with respect to '{coordinate}' is not finite at {where}, where the log density is {value[0]:.6g}. Look for a "
+        f"The gradient with respect to '{coordinate}' is not finite at {where}, where the log density is "
+        f"{value[0]:.6g}. Look for a "
         "square root at zero, or a `where` whose other branch is not finite."
     )
 

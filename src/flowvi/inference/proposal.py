@@ -22,8 +22,8 @@ HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Proposal:
-    """q as a base distribution and a map, drawn from by NumPy where that is possible: JAX's generator takes seconds to
-    compile.
+    """q as a base distribution and a map, drawn from by NumPy where that is possible: JAX's generator
+    takes seconds to compile.
 
     Attributes:
         base: of the flow.
@@ -68,10 +68,12 @@ def flow_proposal(flow: Flow) -> Proposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return in_batches(lambda part: _push(flow.bijection, part), base, VALUES)
+        z, log_det = in_batches(lambda part: _push(flow.bijection, part), base, VALUES)
+        return z, log_det
 
     def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return in_batches(lambda part: _pull(flow.bijection, part), z, BATCH)
+        base, log_det = in_batches(lambda part: _pull(flow.bijection, part), z, BATCH)
+        return base, log_det
 
     return Proposal(flow.base, lambda: flow.bijection, push, pull)
 
@@ -94,7 +96,7 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
         df, dim = float(base.df), base.dim
         log_norm = gammaln((df + dim) / 2) - gammaln(df / 2) - dim / 2 * np.log(df * np.pi)
         return log_norm - (df + dim) / 2 * np.log1p((x**2).sum(axis=1) / df)
-    return np.asarray(_base_log_prob(base, x))
+    return np.asarray(_base_log_prob(base, jnp.asarray(x)))
 
 
 @eqx.filter_jit
@@ -104,7 +106,7 @@ def _base_draws(base: Distribution, key: Array, n: int) -> Array:
 
 @eqx.filter_jit
 def _base_log_prob(base: Distribution, x: Array) -> Array:
-    return jax.vmap(base.log_prob)(jnp.asarray(x))
+    return jax.vmap(base.log_prob)(x)
 
 
 @eqx.filter_jit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 
 from flowvi import flows
@@ -82,8 +83,8 @@ class Search:
             with np.errstate(all="ignore"):
                 self._explore()
                 self._fit_gaussian()
-                wanted = build is not None and not self.runaway()
-                if wanted and (always or not self._gaussian_carries()) and not self._ledger.exhausted():
+                enough = self.runaway() or (not always and self._gaussian_carries())
+                if build is not None and not enough and not self._ledger.exhausted():
                     self._train(build())
         except KeyboardInterrupt:
             self.converged = False
@@ -111,7 +112,8 @@ class Search:
         except ArithmeticError as error:
             raise DensityError(
                 f"Nothing can be said about the posterior: {error}. The density is zero (-inf) or NaN nearly "
-                "everywhere: declare the supports of parameters with a limited range, and look for NaN in the model."
+                "everywhere: declare the supports of parameters with a limited range, and look for NaN in "
+                "the model."
             ) from error
         assert self.fitted is not None and self.weighted is not None  # noqa: PT018
         return self.fitted, self.weighted
@@ -160,7 +162,7 @@ class Search:
             rounds(self._density.target, self.gaussian, flow, self._rng), start=1
         ):
             self._ledger.spend(trained.gradients)
-            self._use(flow_proposal(whiten(trained.flow, *self.gaussian)))
+            self._use(flow_proposal(whiten(trained.flow, *map(jnp.asarray, self.gaussian))))
             self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
             self._ledger.show(
                 self.fitted.elbo.value,

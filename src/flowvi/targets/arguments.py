@@ -24,7 +24,8 @@ _NEEDS_VALUES = (
 
 
 class _Constant:
-    """An array a model inspects while it is traced: compared by identity, since its values are part of the program."""
+    """An array a model inspects while it is traced: compared by identity, since its values are part of the
+    program."""
 
     def __init__(self, value: Array) -> None:
         self.value = value
@@ -75,8 +76,8 @@ class Arguments(eqx.Module):
 
 
 def trace_with(given: Arguments, trace: Callable[[Arguments], R]) -> tuple[Arguments, R]:
-    """The arguments that a model can be traced with, and what tracing gave: traced arrays, or constants where a model
-    needs their values (`int(x.max())`, `np.unique(group)`)."""
+    """The arguments that a model can be traced with, and what tracing gave: traced arrays, or constants
+    where a model needs their values (`int(x.max())`, `np.unique(group)`)."""
     try:
         return given, trace(given)
     except _NEEDS_VALUES:
@@ -85,12 +86,13 @@ def trace_with(given: Arguments, trace: Callable[[Arguments], R]) -> tuple[Argum
 
 
 def _as_array(leaf: Any) -> Array:
-    if jax.dtypes.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key):
+    if jnp.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key):
         return leaf
     array = np.asarray(leaf)
     if array.dtype.kind not in "biufc":
         raise DataError(
-            f"An argument of the model is an array of type {array.dtype}, shape {array.shape}; arrays must be numeric. "
+            f"An argument of the model is an array of type {array.dtype}, shape {array.shape}; arrays must "
+            f"be numeric. "
             "Encode categories as integers."
         )
     return jnp.asarray(array, float if array.dtype.kind == "f" else None)

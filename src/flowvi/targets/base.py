@@ -19,13 +19,13 @@ Draws = dict[str, np.ndarray]
 class Target(eqx.Module):
     """An unnormalised log density on R^dim, and the way back to the model's own names and scales.
 
-    Data are array leaves of the target and everything else is static, so that a compiled function of a target serves every
-    target of the same model with data of the same shapes.
+    Data are array leaves of the target and everything else is static, so that a compiled function of a
+    target serves every target of the same model with data of the same shapes.
 
     Attributes:
         dim: number of unconstrained coordinates.
-        coordinates: a label per coordinate, in the model's terms: `"tau"`, `"theta[3]"`. Coordinates of a support whose
-            free dimension differs from its shape count the free ones.
+        coordinates: a label per coordinate, in the model's terms: `"tau"`, `"theta[3]"`. Coordinates of a
+            support whose free dimension differs from its shape count the free ones.
         improper: names of the parameters whose prior does not integrate.
     """
 
@@ -35,11 +35,13 @@ class Target(eqx.Module):
 
     @abstractmethod
     def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
-        """log p(parameters, data) + log |det d parameters / dz| at one unconstrained point; traceable by JAX."""
+        """log p(parameters, data) + log |det d parameters / dz| at one unconstrained point; traceable by
+        JAX."""
 
     @abstractmethod
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
-        """Parameters, deterministics, transformed parameters and generated quantities at unconstrained points."""
+        """Parameters, deterministics, transformed parameters and generated quantities at unconstrained
+        points."""
 
     @abstractmethod
     def unconstrain(self, parameters: Mapping[str, Any]) -> Float[np.ndarray, " dim"]:
@@ -52,7 +54,8 @@ class Target(eqx.Module):
 
     @abstractmethod
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
-        """Draws of the observed sites given parameter draws; `args` and `kwargs` are new data for the model, or empty.
+        """Draws of the observed sites given parameter draws; `args` and `kwargs` are new data for the
+        model, or empty.
 
         Raises:
             CannotSimulateError: the model is a density only.
@@ -60,7 +63,8 @@ class Target(eqx.Module):
 
     @abstractmethod
     def log_likelihood(self, draws: Draws) -> Draws:
-        """Pointwise log likelihood per observed site, (draws, *shape of the data); empty where the model has no such sites."""
+        """Pointwise log likelihood per observed site, (draws, *shape of the data); empty where the model
+        has no such sites."""
 
     @abstractmethod
     def observed_data(self) -> dict[str, np.ndarray]:
@@ -75,8 +79,10 @@ class Target(eqx.Module):
         """Coordinate values of the named dimensions."""
 
     @staticmethod
-    def from_log_density(log_density: Callable, example: Any, supports: Mapping[str, Any] | None = None) -> "Target":
-        """A target from a JAX function of a pytree of parameters on their own scale; see `flowvi.targets.jax`."""
+    def from_log_density(
+        log_density: Callable, example: Any, supports: Mapping[str, Any] | None = None
+    ) -> "Target":
+        """A target from a JAX function of parameters on their own scale; see `flowvi.targets.jax`."""
         from flowvi.targets.jax import JaxTarget
 
         return JaxTarget.build(log_density, example, supports)

@@ -23,8 +23,9 @@ from flowvi.targets.labels import labels
 class JaxTarget(Target):
     """The density proportional to exp(log_density(params, *args, **kwargs)) of a pytree of parameters.
 
-    `log_density` takes the parameters on their own scale and leaves Jacobians out; log |det| of the supports is added here.
-    Draws are named by the paths of the tree's leaves, joined by "/"; a tree that is a single array is named "x".
+    `log_density` takes the parameters on their own scale and leaves Jacobians out; log |det| of the
+    supports is added here. Draws are named by the paths of the tree's leaves, joined by "/"; a tree that
+    is a single array is named "x".
 
     Example:
         >>> import jax.numpy as jnp
@@ -82,7 +83,9 @@ class JaxTarget(Target):
         )
         return JaxTarget(
             dim=tree.dim,
-            coordinates=tuple(l for name, b in zip(names, each, strict=True) for l in labels(name, b.shape)),
+            coordinates=tuple(
+                label for name, b in zip(names, each, strict=True) for label in labels(name, b.shape)
+            ),
             improper=(),
             function=log_density,
             names=names,
@@ -124,7 +127,8 @@ class JaxTarget(Target):
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
         """Always an error: a log density cannot simulate."""
         raise CannotSimulateError(
-            "A log density cannot simulate data. Bring a NumPyro, PyMC or Stan model to draw its observed sites."
+            "A log density cannot simulate data. Bring a NumPyro, PyMC or Stan model to draw its observed "
+            "sites."
         )
 
     def log_likelihood(self, draws: Draws) -> Draws:
@@ -159,7 +163,8 @@ def _support(name: str, leaf: Any, spec: Any) -> Bijection:
     array = np.asarray(leaf)
     if array.dtype.kind in "iub" and not isinstance(leaf, int):
         raise ModelError(
-            f"Parameter '{name}' in `example` is an array of type {array.dtype}; flows need continuous parameters. Give floats, or sum "
+            f"Parameter '{name}' in `example` is an array of type {array.dtype}; flows need continuous "
+            f"parameters. Give floats, or sum "
             "a discrete parameter out of the density."
         )
     try:

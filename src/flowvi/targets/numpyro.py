@@ -40,9 +40,10 @@ class _Site(eqx.Module):
 class NumpyroTarget(Target):
     """The posterior of a NumPyro model given its arguments.
 
-    Arrays and floats among the arguments are traced, so that new data of the same shapes compile nothing; ints, strings and
-    everything else are static. A model that needs the values of its data while it is traced gets them as constants.
-    Draws are constrained by replaying the model, so supports may depend on other parameters.
+    Arrays and floats among the arguments are traced, so that new data of the same shapes compile nothing;
+    ints, strings and everything else are static. A model that needs the values of its data while it is
+    traced gets them as constants. Draws are constrained by replaying the model, so supports may depend on
+    other parameters.
 
     Example:
         >>> import numpyro, numpyro.distributions as dist
@@ -66,7 +67,8 @@ class NumpyroTarget(Target):
         """Trace the model abstractly and describe its latent sites.
 
         Raises:
-            ModelError: the model has no parameters, a discrete latent, a subsampling plate or `numpyro.param` sites.
+            ModelError: the model has no parameters, a discrete latent, a subsampling plate or
+                `numpyro.param` sites.
             DataError: an argument is an array that is not numeric.
         """
         given, (sites, improper) = trace_with(
@@ -74,7 +76,8 @@ class NumpyroTarget(Target):
         )
         if not sites:
             raise ModelError(
-                f"The NumPyro model {_name(model)} has no parameters: every `numpyro.sample` site is observed. "
+                f"The NumPyro model {_name(model)} has no parameters: every `numpyro.sample` site is "
+                f"observed. "
                 "Nothing is left to infer."
             )
         return NumpyroTarget(
@@ -89,7 +92,7 @@ class NumpyroTarget(Target):
     def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
         """log p(parameters, data) + log |det d parameters / dz|, by NumPyro's own replay of the model."""
         args, kwargs = self.given.join()
-        return -potential_energy(self.model, args, kwargs, self._unravel(z))
+        return jnp.negative(potential_energy(self.model, args, kwargs, self._unravel(z)))
 
     @double_precision
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
@@ -111,7 +114,8 @@ class NumpyroTarget(Target):
                 )
             if np.shape(parameters[site.name]) != site.shape:
                 raise DataError(
-                    f"Parameter '{site.name}' has shape {np.shape(parameters[site.name])}; the model's is {site.shape}."
+                    f"Parameter '{site.name}' has shape {np.shape(parameters[site.name])}; the model's is "
+                    f"{site.shape}."
                 )
         z = _unconstrain(self, {s.name: jnp.asarray(parameters[s.name], float) for s in self.sites})
         if not np.isfinite(z).all():
@@ -124,7 +128,7 @@ class NumpyroTarget(Target):
         """Draws of the observed sites, with the model's own arguments unless new ones are given."""
         own_args, own_kwargs = self.given.join()
         args, kwargs = args or own_args, {**own_kwargs, **kwargs}
-        observed = [name for name in self.observed_data()]
+        observed = list(self.observed_data())
         predictive = Predictive(
             handlers.uncondition(self.model), posterior_samples=self._latents(draws), return_sites=observed
         )
@@ -223,17 +227,21 @@ def _trace_inside_support(model: Callable, args: tuple, kwargs: Mapping[str, Any
 def _check(model: Callable, name: str, site: dict[str, Any]) -> None:
     if site["type"] == "param":
         raise ModelError(
-            f"'{name}' in {_name(model)} is a `numpyro.param`, which has no prior. Give it one with `numpyro.sample`."
+            f"'{name}' in {_name(model)} is a `numpyro.param`, which has no prior. Give it one with "
+            f"`numpyro.sample`."
         )
     if site["type"] == "plate" and site["args"][1] is not None and site["args"][1] < site["args"][0]:
         raise ModelError(
-            f"Plate '{name}' in {_name(model)} subsamples {site['args'][1]} of {site['args'][0]} rows; mini-batches are not "
+            f"Plate '{name}' in {_name(model)} subsamples {site['args'][1]} of {site['args'][0]} rows; "
+            f"mini-batches are not "
             "supported. Remove `subsample_size`: gradients are evaluated in chunks that fit in memory."
         )
     if site["type"] == "sample" and not site["is_observed"] and site["fn"].support.is_discrete:
         raise ModelError(
-            f"Parameter '{name}' in {_name(model)} is discrete ({type(site['fn']).__name__}); flows need continuous "
-            "parameters. Sum it out of the model, for example with `dist.MixtureSameFamily` or a `numpyro.factor` of its "
+            f"Parameter '{name}' in {_name(model)} is discrete ({type(site['fn']).__name__}); flows need "
+            f"continuous "
+            "parameters. Sum it out of the model, for example with `dist.MixtureSameFamily` or a "
+            "`numpyro.factor` of its "
             "log-sum-exp."
         )
 

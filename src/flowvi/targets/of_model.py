@@ -41,7 +41,8 @@ def target_of(
             return Target.from_stan(model)
     if not callable(model):
         raise ModelError(
-            f"A model of type {type(model).__name__} was given. Give a NumPyro model function, a pymc.Model, a "
+            f"A model of type {type(model).__name__} was given. Give a NumPyro model function, a "
+            f"pymc.Model, a "
             "flowvi.StanModel, a flowvi.Target, or a JAX log density together with `example=`."
         )
     if example is not None:
