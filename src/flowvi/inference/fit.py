@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flowvi.cache import kept_programs
 from flowvi.display import display
 from flowvi.errors import ModelError
 from flowvi.flows import Flow
@@ -77,7 +78,7 @@ def fit(
     if draws < 1:
         raise ValueError(f"draws={draws}: ask for at least one draw.")
     rng = np.random.default_rng(seed)
-    with display(progress) as shown:
+    with kept_programs(), display(progress) as shown:
         ledger = Ledger(budget or Budget(), shown)
         density = Density(target, ledger)
         search = Search(density, rng, draws)

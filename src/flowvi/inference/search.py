@@ -19,7 +19,6 @@ from flowvi.inference.correct import (
     with_best_tails,
 )
 from flowvi.inference.density import VALUES, Density
-from flowvi.inference.elbo import STEP_SIZE, rounds
 from flowvi.inference.explore import Mode, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
@@ -155,6 +154,9 @@ class Search:
 
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
+        # the optimiser takes a fifth of a second to import, which only a flow should cost
+        from flowvi.inference.elbo import STEP_SIZE, rounds
+
         self._ledger.enter("flow")
         self.converged = False
         began = self._ledger.seconds

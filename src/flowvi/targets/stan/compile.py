@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jax
 
+from flowvi.cache import cache_directory
 from flowvi.errors import DependencyError, ModelError
 
 _SOURCES = Path(__file__).parent
@@ -148,17 +149,13 @@ def _temporary_cache() -> Path:
 
 
 def _cache_folder() -> Path:
-    """`$FLOWVI_CACHE_DIR/stan`; a folder for this process only where that is empty or cannot be written."""
-    root = os.environ.get("FLOWVI_CACHE_DIR")
-    if root == "":
+    """`$FLOWVI_CACHE_DIR/stan`; a folder for this process only where there is no cache."""
+    root = cache_directory()
+    if root is None:
         return _temporary_cache()
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = (Path(root) if root else base / "flowvi") / "stan"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return _temporary_cache()
-    return folder if os.access(folder, os.W_OK) else _temporary_cache()
+    folder = root / "stan"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _digest(*parts: str) -> str:
