@@ -47,7 +47,7 @@ def test_weights_are_normalised_and_keep_their_order(log_weights):
 def test_shape_and_scale_of_known_pareto_draws(k):
     draws = np.sort(scipy.stats.genpareto(k, scale=2.5).rvs(4000, random_state=0))
     shape, scale = fit_generalised_pareto(draws)
-    # asymptotic sd of the maximum likelihood shape is (1 + k) / sqrt(n); the prior moves it by 10 (0.5 - k) / n
+    # sd of the maximum likelihood shape is (1 + k) / sqrt(n); the prior moves it by 10 (0.5 - k) / n
     assert shape == pytest.approx(k, abs=4 * (1 + k) / np.sqrt(4000) + 0.003)
     assert scale == pytest.approx(2.5, rel=0.12)
 

@@ -1,0 +1,165 @@
+"""Training: no step where q = p, a banana in few rounds, and steps that are not finite."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from stages import density_of, target_of
+
+from flowvi import flows
+from flowvi.bijections import trainable
+from flowvi.flows import whiten
+from flowvi.inference import elbo
+from flowvi.inference.correct import weigh
+from flowvi.inference.elbo import BATCH, STEP_SIZE, STEPS, rounds
+from flowvi.inference.gaussian import Gaussian
+from flowvi.inference.proposal import flow_proposal
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+WHITENING = Gaussian(np.array([1.0, -2.0]), np.array([[2.0, 0.0], [1.0, 0.5]]))
+
+
+def parameters_of(flow):
+    return jax.tree.leaves(eqx.filter(flow, trainable(flow)))
+
+
+def test_training_from_the_exact_solution_does_not_move():
+    precision = np.linalg.inv(WHITENING.scale_tril @ WHITENING.scale_tril.T)
+
+    def log_density(x):
+        return -0.5 * (x - WHITENING.location) @ precision @ (x - WHITENING.location)
+
+    flow = flows.real_nvp(2, key=0, layers=2, width=8)
+    vector, _ = elbo._ravel(flow)
+    base = jnp.asarray(np.random.default_rng(0).normal(size=(1, BATCH, 2)))
+    state, elbos = elbo._train(
+        target_of(log_density, 2), WHITENING, flow, state_of(vector, vector), base, jnp.asarray(STEP_SIZE)
+    )
+    # Adam's first step would be as large as the step size for any gradient well above 1e-8
+    np.testing.assert_allclose(state.parameters, vector, rtol=0, atol=1e-10)
+    log_evidence = 0.5 * np.linalg.slogdet(2 * np.pi * np.linalg.inv(precision))[1]
+    assert elbos[0] == pytest.approx(log_evidence, abs=1e-10)
+    assert state.skipped == state.nonfinite == 0
+
+
+def banana(x):
+    """Mean (0, 1), and normalised; NaN at about one point in a hundred, wherever it is."""
+    exact = -0.5 * x[0] ** 2 - 0.5 * ((x[1] - x[0] ** 2) / 0.5) ** 2 - jnp.log(np.pi)
+    return jnp.where(jnp.cos(1e4 * x[0]) > np.cos(0.01 * np.pi), jnp.nan, exact)
+
+
+@pytest.fixture(scope="module")
+def trained_on_banana():
+    """The banana's own mean and covariance to begin with, and three rounds."""
+    whitening = Gaussian(np.array([0.0, 1.0]), np.diag([1.0, 1.5]))
+    with jax.enable_x64(True):
+        flow = flows.real_nvp(2, key=0, layers=6, width=16)
+        series = rounds(target_of(banana, 2), whitening, flow, np.random.default_rng(1))
+        return whitening, [next(series) for _ in range(3)]
+
+
+def test_a_banana_is_reached_although_the_target_is_nan_at_one_point_in_a_hundred(trained_on_banana):
+    whitening, series = trained_on_banana
+    proposal = flow_proposal(whiten(series[-1].flow, *whitening))
+    weighted = weigh(density_of(banana, 2), proposal, np.random.default_rng(2), 4096)
+    usable = np.isfinite(weighted.log_weights)
+    w = np.exp(weighted.log_weights[usable])
+    assert w.mean() ** 2 / (w**2).mean() > 0.95
+    # points on q where the target is NaN leave the rest as it is
+    assert w.mean() == pytest.approx(1, abs=0.02)
+    assert series[-1].elbo == pytest.approx(0, abs=0.1)
+    assert series[-1].elbo > series[0].elbo
+
+
+def test_draws_where_the_target_is_nan_are_left_out_and_counted(trained_on_banana):
+    _, series = trained_on_banana
+    for number, trained in enumerate(series, start=1):
+        assert all(np.all(np.isfinite(leaf)) for leaf in parameters_of(trained.flow))
+        n = number * STEPS * BATCH
+        low, high = scipy.stats.binom(n, 0.01).ppf([1e-4, 1 - 1e-4])
+        assert low * 0.9 <= trained.nonfinite <= high * 1.1
+        assert trained.skipped == 0
+
+
+def test_training_goes_on_from_a_flow_as_given():
+    # a round's ELBO is that of the parameters given, not of a new flow
+    def log_density(x):
+        return -0.5 * jnp.sum((x - 30) ** 2) - jnp.log(2 * jnp.pi)
+
+    whitening = Gaussian(np.zeros(2), np.eye(2))
+    flow = whiten(flows.real_nvp(2, key=0, layers=2, width=8), np.full(2, 30.0), np.eye(2))
+    trained = next(rounds(target_of(log_density, 2), whitening, flow, np.random.default_rng(0)))
+    assert trained.elbo == pytest.approx(0, abs=1e-3)
+    assert trained.gradients == STEPS * BATCH
+    assert trained.step_size == STEP_SIZE
+
+
+def state_of(parameters, average):
+    return elbo._State(
+        parameters=jnp.asarray(parameters),
+        optimiser=elbo._optimiser().init(jnp.asarray(parameters)),
+        average=jnp.asarray(average),
+        step_scale=jnp.ones(()),
+        bad_in_row=jnp.zeros((), int),
+        skipped=jnp.zeros((), int),
+        nonfinite=jnp.zeros((), int),
+    )
+
+
+GOOD = (jnp.array([1.0, -3.0]), jnp.ones(8, bool))
+BAD = {
+    "most draws unusable": (jnp.array([1.0, -3.0]), jnp.arange(8) < 4),
+    "gradient not finite": (jnp.array([1.0, jnp.nan]), jnp.ones(8, bool)),
+}
+each_bad = pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+
+
+def update(state, step):
+    return elbo._update(state, *step, jnp.asarray(STEP_SIZE))
+
+
+def test_a_step_goes_against_the_gradient():
+    state = update(state_of([0.0, 0.0], [0.0, 0.0]), GOOD)
+    # Adam's first step has the size of the step size
+    np.testing.assert_allclose(state.parameters, [-STEP_SIZE, STEP_SIZE], rtol=1e-4)
+    np.testing.assert_allclose(state.average, 0.02 * state.parameters)
+    assert state.skipped == 0
+
+
+@each_bad
+def test_three_bad_steps_in_a_row_restore_the_average_with_a_third_of_the_step_size(bad):
+    state = update(state_of([1.0, 1.0], [5.0, 5.0]), GOOD)
+    before = state
+    for n in (1, 2):
+        state = update(state, bad)
+        np.testing.assert_array_equal(state.parameters, before.parameters)
+        assert (state.skipped, state.bad_in_row, state.step_scale) == (n, n, 1)
+    average = state.average
+    state = update(state, bad)
+    np.testing.assert_array_equal(state.parameters, average)
+    assert state.skipped == 3
+    assert state.bad_in_row == 0
+    assert state.step_scale == pytest.approx(1 / 3)
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(state.optimiser))
+    after = update(state, GOOD)
+    np.testing.assert_allclose(
+        after.parameters - state.parameters, [-STEP_SIZE / 3, STEP_SIZE / 3], rtol=1e-4
+    )
+
+
+@each_bad
+def test_a_good_step_between_bad_ones_starts_the_count_anew(bad):
+    state = state_of([1.0, 1.0], [5.0, 5.0])
+    for step in (bad, bad, GOOD, bad, bad):
+        state = update(state, step)
+    assert (state.skipped, state.bad_in_row, state.step_scale) == (4, 2, 1)
+    assert np.all(np.isfinite(state.parameters))
+
+
+def test_unusable_draws_are_counted():
+    state = update(state_of([0.0, 0.0], [0.0, 0.0]), (GOOD[0], jnp.arange(8) != 3))
+    assert state.nonfinite == 1
+    assert state.skipped == 0

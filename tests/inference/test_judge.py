@@ -1,0 +1,133 @@
+"""Every level of the verdict, from weights and modes made by hand."""
+
+import numpy as np
+import pytest
+
+from flowvi.diagnostics.psis import smooth_weights
+from flowvi.inference.correct import Weighted
+from flowvi.inference.explore import STARTS, Mode
+from flowvi.inference.judge import judge
+
+DRAWS = 1000
+
+
+def weighted_of(log_weights, nonfinite=0):
+    weights, khat = smooth_weights(log_weights)
+    return Weighted(np.zeros((len(weights), 1)), log_weights, weights, khat, nonfinite)
+
+
+def normal(sd, size=8000):
+    return sd * np.random.default_rng(0).normal(size=size)
+
+
+def verdict_of(log_weights, modes=(), log_q_at_modes=(), nonfinite=0, **changes):
+    weighted = weighted_of(log_weights, nonfinite)
+    facts = {
+        "draws": DRAWS,
+        "converged": True,
+        "notes": (),
+        "improper": (),
+        "nonfinite": nonfinite,
+        "runaway": (),
+        **changes,
+    }
+    return judge(weighted, weighted, list(modes), list(log_q_at_modes), **facts)
+
+
+def pareto(k, size=8000):
+    return -k * np.log(np.random.default_rng(0).uniform(size=size))
+
+
+LEVELS = {
+    "constant weights": (np.zeros(4000), "good", "nearly constant"),
+    "even weights": (normal(0.05), "good", "nearly constant"),
+    "fair weights": (normal(0.7), "good", "carry"),
+    "a heavy tail": (pareto(0.85), "inconclusive", "k-hat"),
+    "too few effective draws": (normal(0.5, size=900), "inconclusive", "1000 effective draws"),
+    "no mean": (pareto(1.4), "unreliable", "too far from the posterior"),
+    "a few draws have all the weight": (normal(30.0), "unreliable", "too far from the posterior"),
+}
+
+
+@pytest.mark.parametrize(("log_weights", "level", "words"), LEVELS.values(), ids=LEVELS)
+def test_level_from_the_weights(log_weights, level, words):
+    verdict = verdict_of(log_weights)
+    assert verdict.level == level
+    assert any(words in reason for reason in verdict.reasons)
+    # the numbers that decided are in the words and in the fields
+    assert any("ESS/S" in reason and "sd(log w)" in reason for reason in verdict.reasons)
+    assert verdict.sd_log_weights == pytest.approx(log_weights.std())
+    weights, khat = smooth_weights(log_weights)
+    assert verdict.khat == khat
+    assert verdict.ess_ratio == pytest.approx(1 / (weights**2).sum() / len(weights))
+    assert str(verdict).startswith(level + "\n  - ")
+
+
+def mode(log_density=-10.0, log_evidence=-9.0, starts=3):
+    return Mode(np.zeros(1), np.eye(1), log_density, log_evidence, starts)
+
+
+EVEN = -8.0 + normal(0.05)
+"""Weights of log evidence -8."""
+
+
+def test_a_mode_outside_q_makes_even_weights_unreliable():
+    # q is below the density there by e^50
+    verdict = verdict_of(EVEN, [mode(starts=5), mode()], [-2.0, -60.0])
+    assert verdict.level == "unreliable"
+    assert "A mode with about 37% of the evidence" in verdict.reasons[0]
+    assert f"reached by 3 of {STARTS} starts" in verdict.reasons[0]
+    assert "lies outside q" in verdict.reasons[0]
+    assert verdict.modes["starts_in_mode"] == [5, 3]
+    assert verdict.modes["log_densities"] == [-10.0, -10.0]
+
+
+@pytest.mark.parametrize(
+    ("found", "log_q"),
+    [
+        # q covers it: log p - log q is the log evidence
+        (mode(), -2.0),
+        # the local evidence is next to nothing
+        (mode(log_evidence=-8 - 6.0), -60.0),
+    ],
+)
+def test_a_mode_that_q_covers_or_that_has_no_mass_is_no_fault(found, log_q):
+    assert verdict_of(EVEN, [found], [log_q]).level == "good"
+
+
+def test_a_scale_without_bound():
+    verdict = verdict_of(EVEN, runaway=("x", "theta[3]"))
+    assert verdict.level == "unreliable"
+    assert "'x', 'theta[3]' grew without bound" in verdict.reasons[0]
+    assert "may not integrate" in verdict.reasons[0]
+
+
+def test_some_nonfinite_evaluations_are_told_and_many_decide():
+    few = verdict_of(EVEN, nonfinite=3)
+    assert few.level == "good"
+    assert any("3 evaluations" in reason and "NaN" in reason for reason in few.reasons)
+    assert few.nonfinite == 3
+    many = verdict_of(EVEN, nonfinite=100)
+    assert many.level == "inconclusive"
+    assert any("100 evaluations" in reason for reason in many.reasons)
+
+
+def test_an_improper_prior_is_told():
+    verdict = verdict_of(EVEN, improper=("mu",))
+    assert verdict.level == "good"
+    assert any("'mu' is improper" in reason and "compared" in reason for reason in verdict.reasons)
+
+
+def test_how_the_fit_ended_is_told():
+    verdict = verdict_of(pareto(0.85), converged=False, notes=("Interrupted in stage 'flow'.",))
+    assert "Interrupted in stage 'flow'." in verdict.reasons
+    assert any("not come to rest" in reason for reason in verdict.reasons)
+    assert verdict_of(EVEN, notes=("Interrupted.",)).reasons.count("Interrupted.") == 1
+
+
+def test_what_was_searched_is_always_told_and_nothing_more_is_claimed():
+    for verdict in (verdict_of(EVEN), verdict_of(EVEN, [mode()], [-2.0]), verdict_of(normal(30.0))):
+        (searched,) = [reason for reason in verdict.reasons if f"{STARTS} starts were searched" in reason]
+        assert "may have been missed" in searched
+    assert "found 1 mode;" in verdict_of(EVEN, [mode()], [-2.0]).modes["searched"]
+    assert "found 0 modes;" in verdict_of(EVEN).modes["searched"]
