@@ -125,6 +125,9 @@ def test_constrain_and_unconstrain_take_any_batch(of_density):
     back = of_density.unconstrain(one)
     np.testing.assert_allclose(back, z[1, 2], rtol=1e-12)
     assert back.dtype == one["s"].dtype == np.float64
+
+
+def test_points_of_another_dimension_are_refused(of_density, as_users_run_it):
     for shape in [(4,), (), (2, 4)]:
         with pytest.raises(DataError, match="3 coordinates"):
             of_density.constrain(np.zeros(shape))

@@ -12,7 +12,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 
 def cache_directory() -> Path | None:
-    """`$FLOWVI_CACHE_DIR`, by default `flowvi` in the user's caches; None where it is empty or not writable."""
+    """`$FLOWVI_CACHE_DIR`, or `flowvi` in the user's caches; None where empty or not writable."""
     root = os.environ.get("FLOWVI_CACHE_DIR")
     if root == "":
         return None
@@ -32,7 +32,7 @@ def kept_programs() -> Iterator[None]:
     A user's own compilation cache is left in force, and JAX's settings are as before afterwards.
     """
     directory = cache_directory()
-    if directory is None or jax.config.jax_compilation_cache_dir:
+    if directory is None or getattr(jax.config, "jax_compilation_cache_dir"):  # noqa: B009
         yield
         return
     wanted = {

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO, final
+from typing import TYPE_CHECKING, TextIO, final
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,7 +59,7 @@ class Display(ABC):
         self._clock = clock
         self._start = clock()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Display:
         self._start = self._clock()
         self._open()
         return self

@@ -250,6 +250,6 @@ def _flow():
         (lambda: flows.whiten(flows.gaussian(2), np.zeros(2), -np.eye(2)), "positive"),
     ],
 )
-def test_errors_name_what_is_wrong(call, message):
+def test_errors_name_what_is_wrong(call, message, as_users_run_it):
     with pytest.raises(FlowError, match=message):
         call()

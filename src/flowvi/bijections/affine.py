@@ -36,7 +36,9 @@ class LocationScale(Bijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_dim: None = eqx.field(default=None, static=True)
 
-    def __init__(self, location: Float[Array | np.ndarray, " dim"], scale: Float[Array | np.ndarray, " dim"]):
+    def __init__(
+        self, location: Float[Array | np.ndarray, " dim"], scale: Float[Array | np.ndarray, " scales"]
+    ):
         self.shape = _common_length(location, scale)
         self.location = jnp.asarray(location)
         self.log_scale = parameter_of(scale)
@@ -85,7 +87,7 @@ class TriangularAffine(Bijection):
     condition_dim: None = eqx.field(default=None, static=True)
 
     def __init__(
-        self, location: Float[Array | np.ndarray, " dim"], triangle: Float[Array | np.ndarray, "dim dim"]
+        self, location: Float[Array | np.ndarray, " dim"], triangle: Float[Array | np.ndarray, "rows columns"]
     ):
         # on the host where possible: every small operation would be compiled
         triangle = triangle if is_traced(triangle) else np.asarray(triangle)
@@ -152,8 +154,8 @@ class LowRankAffine(Bijection):
     def __init__(
         self,
         location: Float[Array | np.ndarray, " dim"],
-        scale: Float[Array | np.ndarray, " dim"],
-        factor: Float[Array | np.ndarray, "dim rank"],
+        scale: Float[Array | np.ndarray, " scales"],
+        factor: Float[Array | np.ndarray, "rows rank"],
     ):
         self.shape = _common_length(location, scale)
         if np.ndim(factor) != 2 or np.shape(factor)[:1] != self.shape:
@@ -167,7 +169,9 @@ class LowRankAffine(Bijection):
 
     @staticmethod
     def from_covariance(
-        location: Float[Array, " dim"], variance: Float[Array, " dim"], factor: Float[Array, "dim rank"]
+        location: Float[Array | np.ndarray, " dim"],
+        variance: Float[Array | np.ndarray, " dim"],
+        factor: Float[Array | np.ndarray, "dim rank"],
     ) -> "LowRankAffine":
         """The map of a standard normal to the covariance diag(variance) + factor factor^T."""
         scale = jnp.sqrt(variance)

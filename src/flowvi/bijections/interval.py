@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn import log_sigmoid, sigmoid
 from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
 
 from flowvi.bijections.base import Bijection
 from flowvi.bijections.safe_exp import just_above, safe_exp
 from flowvi.bijections.trainable import Constant
 from flowvi.errors import SupportError
 from flowvi.precision import is_traced
+
+Bound = float | int | np.ndarray | np.generic | Array
 
 
 class LowerBounded(Bijection):
@@ -37,7 +38,7 @@ class LowerBounded(Bijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_dim: None = eqx.field(default=None, static=True)
 
-    def __init__(self, low: ArrayLike | Array, shape: tuple[int, ...]):
+    def __init__(self, low: Bound, shape: tuple[int, ...]):
         self.low = _bound(low, shape)
         self.shape = shape
 
@@ -80,7 +81,7 @@ class UpperBounded(Bijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_dim: None = eqx.field(default=None, static=True)
 
-    def __init__(self, high: ArrayLike | Array, shape: tuple[int, ...]):
+    def __init__(self, high: Bound, shape: tuple[int, ...]):
         self.high = _bound(high, shape)
         self.shape = shape
 
@@ -125,7 +126,7 @@ class Interval(Bijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_dim: None = eqx.field(default=None, static=True)
 
-    def __init__(self, low: ArrayLike | Array, high: ArrayLike | Array, shape: tuple[int, ...]):
+    def __init__(self, low: Bound, high: Bound, shape: tuple[int, ...]):
         self.low = _bound(low, shape)
         self.high = _bound(high, shape)
         self.shape = shape
@@ -160,7 +161,7 @@ def _interval_log_det(x: Float[Array, "..."], width: Float[Array, "..."]) -> Flo
     return jnp.sum(jnp.log(width) + log_sigmoid(x) + log_sigmoid(-x))
 
 
-def _bound(value: ArrayLike | Array, shape: tuple[int, ...]) -> Constant:
+def _bound(value: Bound, shape: tuple[int, ...]) -> Constant:
     bound = jnp.asarray(value, float)
     try:
         fits = np.broadcast_shapes(bound.shape, shape) == shape

@@ -119,7 +119,7 @@ class Flow(eqx.Module):
         self,
         x: Float[Array | np.ndarray, "*batch dim"],
         condition: Float[Array | np.ndarray, "..."] | None = None,
-    ) -> Float[Array | np.ndarray, "*batch"]:
+    ) -> Float[Array | np.ndarray, "..."]:
         """The log density at points on the flow's own side; deterministic.
 
             log q(x) = log q0(f^-1(x)) + log |det df^-1/dx|

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from flowvi.bijections import Bijection, Chain, Constant, TriangularAffine
@@ -55,7 +56,11 @@ class Fixed(Bijection):
 
 
 @double_precision
-def whiten(flow: Flow, location: Float[Array, " dim"], scale_tril: Float[Array, "dim dim"]) -> Flow:
+def whiten(
+    flow: Flow,
+    location: Float[Array | np.ndarray, " dim"],
+    scale_tril: Float[Array | np.ndarray, "rows columns"],
+) -> Flow:
     """The flow followed by a fixed affine map, so that it starts where a Gaussian approximation left off.
 
         z = m + L f(x),  x ~ q0,    L = scale_tril, lower triangular with a positive diagonal

@@ -83,7 +83,6 @@ def fit(
         density = Density(target, ledger)
         search = Search(density, rng, draws)
         search.run(build, always=flow != "auto")
-        ledger.enter("correct")
         fitted, weighted = search.correct()
         chosen = unique_draws(weighted, draws, rng)
         ledger.enter("judge")
@@ -111,6 +110,6 @@ def fit(
             elbo=fitted.elbo,
             stages=dict(ledger.stages),
             density_evaluations=ledger.densities,
-            effective_draws=min(draws, weighted.ess_ratio * len(weighted.z)),
+            effective_draws=min(float(draws), weighted.ess_ratio * len(weighted.z)),
             coordinates=target.coordinates,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
 from flowvi import flows
@@ -104,10 +103,7 @@ class Search:
         """
         try:
             with np.errstate(all="ignore"):
-                if self.fitted is None:
-                    self._choose_tails()
-                if self.weighted is None:
-                    self._carries(MOST_PROPOSALS)
+                self._correct()
         except ArithmeticError as error:
             raise DensityError(
                 f"Nothing can be said about the posterior: {error}. The density is zero (-inf) or NaN nearly "
@@ -116,6 +112,19 @@ class Search:
             ) from error
         assert self.fitted is not None and self.weighted is not None  # noqa: PT018
         return self.fitted, self.weighted
+
+    def _correct(self) -> None:
+        try:
+            self._ledger.enter("correct")
+            if self.fitted is None:
+                self._choose_tails()
+            if self.weighted is None:
+                self._carries(MOST_PROPOSALS)
+        except KeyboardInterrupt:
+            self.notes.append("Interrupted in stage 'correct': these weights are of few draws.")
+            # the tails may have changed since
+            self.weighted = self.weighted or weigh(self._density, self.proposal, self._rng, 2 * VALUES)
+            self.fitted = self.fitted or self.weighted
 
     def runaway(self) -> tuple[str, ...]:
         """Coordinates whose scale grew beyond all measure."""
@@ -164,7 +173,7 @@ class Search:
             rounds(self._density.target, self.gaussian, flow, self._rng), start=1
         ):
             self._ledger.spend(trained.gradients)
-            self._use(flow_proposal(whiten(trained.flow, *map(jnp.asarray, self.gaussian))))
+            self._use(flow_proposal(whiten(trained.flow, *self.gaussian)))
             self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
             self._ledger.show(
                 self.fitted.elbo.value,

@@ -25,10 +25,14 @@ _NEEDS_VALUES = (
 
 class _Constant:
     """An array a model inspects while it is traced: compared by identity, since its values are part of the
-    program."""
+    program.
+
+    A NumPy array, since what JAX computes from one of its own is traced and has no value to inspect.
+    """
 
     def __init__(self, value: Array) -> None:
-        self.value = value
+        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        self.value = value if is_key else np.asarray(value)
 
 
 class Arguments(eqx.Module):

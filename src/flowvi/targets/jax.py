@@ -108,17 +108,28 @@ class JaxTarget(Target):
         """The unconstrained point of one value for every parameter, by name.
 
         Raises:
-            DataError: a parameter is missing.
-            SupportError: a value has the wrong shape or lies outside its support.
+            DataError: a parameter is missing or has the wrong shape.
+            SupportError: a value lies outside its support.
         """
         missing = [name for name in self.names if name not in parameters]
         if missing:
             raise DataError(f"No value for {missing}; the parameters are {list(self.names)}.")
-        structure = jax.tree.structure(
-            self.supports.supports, is_leaf=lambda node: isinstance(node, Bijection)
+        structure = jax.tree.structure(self.supports.supports, is_leaf=_is_support)
+        given = [np.asarray(parameters[name], float) for name in self.names]
+        shapes = [b.out_shape for b in jax.tree.leaves(self.supports.supports, is_leaf=_is_support)]
+        for name, value, shape in zip(self.names, given, shapes, strict=True):
+            if value.shape != shape:
+                raise DataError(f"Parameter '{name}' has shape {value.shape}; the model's is {shape}.")
+        z = np.asarray(
+            self.supports.inverse_and_log_det(jax.tree.unflatten(structure, list(map(jnp.asarray, given))))[0]
         )
-        values = jax.tree.unflatten(structure, [jnp.asarray(parameters[name], float) for name in self.names])
-        z = np.asarray(self.supports.inverse_and_log_det(values)[0])
+        back = self.constrain(z[None])
+        for name, value in zip(self.names, given, strict=True):
+            # a value off a simplex, say, has a finite image, which is that of another value
+            if not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-9):
+                raise SupportError(
+                    f"The value given for '{name}' lies outside, or at the edge of, its support."
+                )
         if not np.isfinite(z).all():
             label = self.coordinates[int(np.flatnonzero(~np.isfinite(z))[0])]
             raise SupportError(f"The value given for '{label}' lies outside, or at the edge of, its support.")
@@ -148,10 +159,16 @@ class JaxTarget(Target):
         return {}
 
 
-def _evaluate(function: Callable, supports: SupportTree, given: Arguments, z: Array) -> Array:
+def _evaluate(function: Callable, supports: SupportTree, given: Arguments, z: Array) -> Any:
     params, log_det = supports.forward_and_log_det(z)
     args, kwargs = given.join()
-    return function(params, *args, **kwargs) + log_det
+    value = function(params, *args, **kwargs)
+    # what is no number is reported where the density is first used
+    return jnp.asarray(value) + log_det if isinstance(value, float | int | jax.Array | np.ndarray) else value
+
+
+def _is_support(node: Any) -> bool:
+    return isinstance(node, Bijection)
 
 
 @eqx.filter_jit
@@ -160,12 +177,12 @@ def _constrain(supports: SupportTree, z: Float[Array, "n dim"]) -> PyTree:
 
 
 def _support(name: str, leaf: Any, spec: Any) -> Bijection:
-    array = np.asarray(leaf)
-    if array.dtype.kind in "iub" and not isinstance(leaf, int):
+    # a jax.ShapeDtypeStruct is as good an example as an array
+    array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else np.asarray(leaf)
+    if not jnp.issubdtype(array.dtype, jnp.floating) and not isinstance(leaf, int):
         raise ModelError(
-            f"Parameter '{name}' in `example` is an array of type {array.dtype}; flows need continuous "
-            f"parameters. Give floats, or sum "
-            "a discrete parameter out of the density."
+            f"Parameter '{name}' in `example` is of type {array.dtype}; flows need continuous parameters. "
+            "Give floats, or sum a discrete parameter out of the density."
         )
     try:
         return Identity(array.shape) if spec == "real" else support(spec, array.shape)

@@ -117,10 +117,16 @@ class NumpyroTarget(Target):
                     f"Parameter '{site.name}' has shape {np.shape(parameters[site.name])}; the model's is "
                     f"{site.shape}."
                 )
-        z = _unconstrain(self, {s.name: jnp.asarray(parameters[s.name], float) for s in self.sites})
+        values = {s.name: np.asarray(parameters[s.name], float) for s in self.sites}
+        z = _unconstrain(self, {name: jnp.asarray(value) for name, value in values.items()})
         if not np.isfinite(z).all():
             label = self.coordinates[int(np.flatnonzero(~np.isfinite(z))[0])]
             raise SupportError(f"The value given for '{label}' lies outside, or at the edge of, its support.")
+        back = self.constrain(np.asarray(z)[None])
+        for name, value in values.items():
+            # a value off a simplex, say, has a finite image, which is that of another value
+            if not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-9):
+                raise SupportError(f"The value given for '{name}' lies outside, or at the edge of, its support.")
         return np.asarray(z)
 
     @double_precision
@@ -142,14 +148,16 @@ class NumpyroTarget(Target):
         out = log_likelihood(self.model, self._latents(draws), *args, parallel=False, **kwargs)
         return {name: np.asarray(out[name]) for name in self.observed_data()}
 
+    @double_precision
     def observed_data(self) -> dict[str, np.ndarray]:
         """The observed values, by site."""
         return {name: np.asarray(value) for name, value in _observed(self).items()}
 
+    @double_precision
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Plate names, for the sites whose axes are all plates."""
         named = {}
-        for name, site in _sites(self).items():
+        for name, site in _described(self).items():
             if site["type"] != "sample" or isinstance(site["fn"], Unit):
                 continue
             plates = {frame.dim: frame.name for frame in site["cond_indep_stack"]}
@@ -158,10 +166,11 @@ class NumpyroTarget(Target):
                 named[name] = tuple(plates[axis] for axis in batch)
         return named
 
+    @double_precision
     def coords(self) -> dict[str, np.ndarray]:
         """Indices along each plate."""
         return {
-            name: np.arange(site["args"][0]) for name, site in _sites(self).items() if site["type"] == "plate"
+            name: np.arange(site["args"][0]) for name, site in _described(self).items() if site["type"] == "plate"
         }
 
     def _unravel(self, z: Float[Array, " dim"]) -> dict[str, Array]:
@@ -249,7 +258,7 @@ def _check(model: Callable, name: str, site: dict[str, Any]) -> None:
 @eqx.filter_jit
 def _observed(target: NumpyroTarget) -> dict[str, Array]:
     return {
-        name: site["value"]
+        name: jnp.asarray(site["value"])
         for name, site in _sites(target).items()
         if site["type"] == "sample" and site["is_observed"] and not isinstance(site["fn"], Unit)
     }
@@ -258,6 +267,13 @@ def _observed(target: NumpyroTarget) -> dict[str, Array]:
 def _sites(target: NumpyroTarget) -> dict[str, Any]:
     args, kwargs = target.given.join()
     return _trace_inside_support(target.model, args, kwargs)
+
+
+def _described(target: NumpyroTarget) -> dict[str, Any]:
+    """The sites with shapes and plates and no values; nothing is computed."""
+    sites: dict[str, Any] = {}
+    eqx.filter_eval_shape(lambda target: sites.update(_sites(target)), target)
+    return sites
 
 
 def _name(model: Callable) -> str:
