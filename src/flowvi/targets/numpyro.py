@@ -126,7 +126,9 @@ class NumpyroTarget(Target):
         for name, value in values.items():
             # a value off a simplex, say, has a finite image, which is that of another value
             if not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-9):
-                raise SupportError(f"The value given for '{name}' lies outside, or at the edge of, its support.")
+                raise SupportError(
+                    f"The value given for '{name}' lies outside, or at the edge of, its support."
+                )
         return np.asarray(z)
 
     @double_precision
@@ -170,7 +172,9 @@ class NumpyroTarget(Target):
     def coords(self) -> dict[str, np.ndarray]:
         """Indices along each plate."""
         return {
-            name: np.arange(site["args"][0]) for name, site in _described(self).items() if site["type"] == "plate"
+            name: np.arange(site["args"][0])
+            for name, site in _described(self).items()
+            if site["type"] == "plate"
         }
 
     def _unravel(self, z: Float[Array, " dim"]) -> dict[str, Array]:
