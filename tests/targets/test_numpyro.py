@@ -1,0 +1,236 @@
+"""NumPyro models: densities, replayed supports, data, predictions, and what is wrong with them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+import scipy.special
+import scipy.stats
+from numpyro.infer.util import log_density
+from target_cases import GROUP, NUMPYRO, SIGMA, TARGETS, X, Y, eight_schools, grid, groups, triangle
+
+from flowvi import Target
+from flowvi.errors import DataError, ModelError, SupportError
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def schools():
+    return Target.from_numpyro(eight_schools, Y, SIGMA)
+
+
+@pytest.mark.parametrize("name", NUMPYRO)
+def test_log_density_is_numpyros_at_the_constrained_point_and_the_jacobians_of_its_supports(name, x64):
+    model, args = NUMPYRO[name]
+    target = TARGETS[name]()
+    z = jnp.asarray(np.random.default_rng(0).normal(size=target.dim))
+    draws = target.constrain(np.asarray(z)[None])
+    values = {site.name: jnp.asarray(draws[site.name][0]) for site in target.sites}
+    ends = np.cumsum([int(np.prod(site.unconstrained_shape)) for site in target.sites])
+
+    @jax.jit
+    def expected(values, parts, args):
+        total, sites = log_density(model, args, {}, values)
+        for site, part in zip(target.sites, parts, strict=True):
+            bijection = dist.biject_to(sites[site.name]["fn"].support)
+            free = part.reshape(site.unconstrained_shape)
+            total += jnp.sum(bijection.log_abs_det_jacobian(free, bijection(free)))
+        return total
+
+    # a model that inspects its data cannot have them traced
+    args = args if name == "inspects_its_data" else tuple(map(jnp.asarray, args))
+    call = expected.__wrapped__ if name == "inspects_its_data" else expected
+    value = float(call(values, jnp.split(z, ends[:-1]), args))
+    assert float(jax.jit(lambda z: target.log_density(z))(z)) == pytest.approx(value, rel=1e-9)
+
+
+def test_log_density_by_hand(schools, x64):
+    z = np.random.default_rng(0).normal(size=10)
+    position = {label: z[i] for i, label in enumerate(schools.coordinates)}
+    mu, tau = position["mu"], np.exp(position["tau"])
+    raw = np.array([position[f"z[{i}]"] for i in range(8)])
+    by_hand = scipy.stats.norm(0, 5).logpdf(mu) + scipy.stats.halfcauchy(0, 5).logpdf(tau) + np.log(tau)
+    by_hand += scipy.stats.norm.logpdf(raw).sum() + scipy.stats.norm.logpdf(Y, mu + tau * raw, SIGMA).sum()
+    assert float(schools.log_density(jnp.asarray(z))) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_a_support_that_depends_on_another_parameter_is_replayed(x64):
+    target = Target.from_numpyro(triangle)
+    z = np.random.default_rng(0).normal(size=(500, 2)) * 2
+    draws = target.constrain(z)
+    alpha = scipy.special.expit(z[:, target.coordinates.index("alpha")])
+    share = scipy.special.expit(z[:, target.coordinates.index("beta")])
+    np.testing.assert_allclose(draws["alpha"], alpha, rtol=1e-9)
+    # a support frozen at one trace would leave the triangle
+    np.testing.assert_allclose(draws["beta"], share * (1 - alpha), rtol=1e-9)
+    # density 1 / (1 - alpha), and the Jacobian (1 - alpha) share (1 - share) alpha (1 - alpha)
+    expected = np.log(alpha * (1 - alpha) * share * (1 - share))
+    found = jax.vmap(target.log_density)(jnp.asarray(z))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_deterministics_come_with_the_draws(schools):
+    z = np.random.default_rng(0).normal(size=(5, 10))
+    draws = schools.constrain(z)
+    assert set(draws) == {"mu", "tau", "z", "theta"}
+    expected = draws["mu"][:, None] + draws["tau"][:, None] * draws["z"]
+    np.testing.assert_allclose(draws["theta"], expected, rtol=1e-14)
+
+
+def test_data_that_a_model_inspects_become_constants():
+    target = Target.from_numpyro(groups, GROUP, X)
+    assert sum(label.startswith("a[") for label in target.coordinates) == 4
+    assert not jax.tree.leaves(target)
+    np.testing.assert_array_equal(target.observed_data()["y"], X)
+
+
+def test_data_that_it_does_not_inspect_stay_leaves(schools):
+    assert [leaf.shape for leaf in jax.tree.leaves(schools)] == [(8,), (8,)]
+    other = Target.from_numpyro(eight_schools, Y + 1, SIGMA)
+    assert jax.tree.structure(other) == jax.tree.structure(schools)
+
+
+def test_single_precision_data_are_computed_with_in_double(x64):
+    target = Target.from_numpyro(eight_schools, Y.astype(np.float32), jnp.asarray(SIGMA, jnp.float32))
+    assert {leaf.dtype for leaf in jax.tree.leaves(target)} == {jnp.dtype("float64")}
+
+
+def test_a_model_is_not_run_when_its_target_is_built():
+    seen = []
+
+    def model(y):
+        mu = numpyro.sample("mu", dist.Normal(0, 5))
+        seen.extend([mu, y])
+        numpyro.sample("y", dist.Normal(mu, 1), obs=y)
+
+    Target.from_numpyro(model, Y)
+    assert seen
+    assert all(isinstance(value, jax.core.Tracer) for value in seen)
+
+
+def test_log_likelihood_is_pointwise(schools):
+    draws = schools.constrain(np.random.default_rng(0).normal(size=(6, 10)))
+    found = schools.log_likelihood(draws)
+    assert set(found) == {"y"}
+    np.testing.assert_allclose(found["y"], scipy.stats.norm.logpdf(Y, draws["theta"], SIGMA), rtol=1e-10)
+
+
+def test_predictions_of_the_data_and_of_new_data(schools):
+    n = 4000
+    z = np.zeros((n, 10))
+    draws = schools.constrain(z)
+    predicted = schools.predictive(draws, 0, (), {})["y"]
+    assert predicted.shape == (n, 8)
+    np.testing.assert_allclose(predicted.std(0), SIGMA, rtol=0.1)
+    np.testing.assert_array_equal(predicted, schools.predictive(draws, 0, (), {})["y"])
+    assert np.any(predicted != schools.predictive(draws, 1, (), {})["y"])
+    narrow = schools.predictive(draws, 0, (Y, 0.01 * np.ones(8)), {})["y"]
+    np.testing.assert_allclose(narrow, draws["theta"], atol=0.1)
+
+
+def test_observed_data_dims_and_coords():
+    counts = np.array([[1, 0], [3, 2], [0, 5]])
+    target = Target.from_numpyro(grid, counts)
+    np.testing.assert_array_equal(target.observed_data()["y"], counts)
+    assert target.dims()["y"] == ("row", "column")
+    coords = target.coords()
+    np.testing.assert_array_equal(coords["row"], np.arange(3))
+    np.testing.assert_array_equal(coords["column"], np.arange(2))
+
+
+def test_dims_of_a_plate(schools):
+    assert schools.dims()["z"] == schools.dims()["y"] == ("school",)
+
+
+def test_improper_priors_are_named():
+    assert TARGETS["improper"]().improper == ("mu", "s")
+    assert Target.from_numpyro(triangle).improper == ()
+
+
+def test_static_arguments_stay_what_they_are():
+    def model(n, kind, flag, y):
+        assert isinstance(n, int)
+        assert kind == "wide"
+        assert flag is None
+        with numpyro.plate("i", n):
+            mu = numpyro.sample("mu", dist.Normal(0, 10 if kind == "wide" else 1))
+        numpyro.sample("y", dist.Normal(mu, y["sd"]), obs=y["y"])
+
+    target = Target.from_numpyro(model, 3, "wide", None, {"y": np.zeros(3), "sd": 2.0})
+    assert target.dim == 3
+    assert len(jax.tree.leaves(target)) == 2
+
+
+def observed_only(y):
+    numpyro.sample("y", dist.Normal(0, 1), obs=y)
+
+
+def discrete_latent(y):
+    k = numpyro.sample("k", dist.Poisson(3.0))
+    numpyro.sample("y", dist.Normal(k, 1), obs=y)
+
+
+def subsampled(y):
+    mu = numpyro.sample("mu", dist.Normal(0, 1))
+    with numpyro.plate("rows", len(y), subsample_size=2) as index:
+        numpyro.sample("y", dist.Normal(mu, 1), obs=jnp.asarray(y)[index])
+
+
+def with_param(y):
+    mu = numpyro.param("mu", 0.0)
+    numpyro.sample("x", dist.Normal(mu, 1))
+    numpyro.sample("y", dist.Normal(mu, 1), obs=y)
+
+
+BAD = {
+    "no parameters": (observed_only, Y, ModelError, "observed_only has no parameters"),
+    "a discrete latent": (
+        discrete_latent,
+        Y,
+        ModelError,
+        "'k' in discrete_latent is discrete.*Poisson.*Sum it out",
+    ),
+    "a subsampling plate": (subsampled, Y, ModelError, "'rows' in subsampled subsamples 2 of 8.*Remove"),
+    "numpyro.param": (with_param, Y, ModelError, "'mu' in with_param.*no prior.*numpyro.sample"),
+    "data of objects": (observed_only, np.array([1, "a"], object), DataError, "type object.*numeric"),
+    "data of text": (observed_only, np.array(["a", "b"]), DataError, "numeric. Encode categories"),
+}
+
+
+@pytest.mark.parametrize(("model", "data", "error", "words"), BAD.values(), ids=BAD)
+def test_bad_models_are_typed_errors(model, data, error, words):
+    with pytest.raises(error, match=f"(?s){words}"):
+        Target.from_numpyro(model, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("p", np.array([0.5, 0.4, 0.3])),
+        ("L", 2 * np.eye(3)),
+        ("cut", np.array([0.0, 2.0, 1.0])),
+        ("u", np.array([0.5, 1.5])),
+        ("s", -1.0),
+        ("loc", 2.5),
+    ],
+)
+def test_a_value_outside_its_support_is_named(name, value):
+    target = TARGETS["shapes"]()
+    values = {name: values[0] for name, values in target.constrain(np.zeros((1, target.dim))).items()}
+    target.unconstrain(values)
+    with pytest.raises(SupportError, match=f"'{name}.*outside"):
+        target.unconstrain({**values, name: value})
+
+
+def test_values_outside_a_dependent_support():
+    target = Target.from_numpyro(triangle)
+    target.unconstrain({"alpha": 0.3, "beta": 0.6})
+    with pytest.raises(SupportError, match=r"'beta.*outside"):
+        target.unconstrain({"alpha": 0.5, "beta": 0.6})
