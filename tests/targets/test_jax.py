@@ -95,7 +95,7 @@ def test_arguments_are_data_of_the_target(x64):
     first = JaxTarget.build(nested_density, EXAMPLE, SUPPORTS, (0.7,))
     second = JaxTarget.build(nested_density, EXAMPLE, SUPPORTS, (0.0,))
     z = jnp.asarray(np.random.default_rng(0).normal(size=first.dim))
-    w = first.constrain(z[None])["inner/w"][0]
+    w = first.constrain(np.asarray(z)[None])["inner/w"][0]
     difference = first.log_density(z) - second.log_density(z)
     assert float(difference) == pytest.approx(-0.7 * (w @ np.arange(3)))
     assert jax.tree.structure(first) == jax.tree.structure(second)

@@ -93,8 +93,8 @@ class JaxTarget(Target):
             given=given,
         )
 
-    def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
-        """log_density(params) + log |det d params / dz|."""
+    def log_density(self, z: Float[Array, " dim"]) -> Any:
+        """log_density(params) + log |det d params / dz|; no scalar is reported where it is used."""
         return _evaluate(self.function, self.supports, self.given, z)
 
     @double_precision
@@ -163,7 +163,7 @@ def _evaluate(function: Callable, supports: SupportTree, given: Arguments, z: Ar
     params, log_det = supports.forward_and_log_det(z)
     args, kwargs = given.join()
     value = function(params, *args, **kwargs)
-    # what is no number is reported where the density is first used
+    # a function may return anything
     return jnp.asarray(value) + log_det if isinstance(value, float | int | jax.Array | np.ndarray) else value
 
 
