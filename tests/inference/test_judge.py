@@ -28,7 +28,7 @@ def verdict_of(log_weights, modes=(), log_q_at_modes=(), nonfinite=0, **changes)
         "notes": (),
         "improper": (),
         "nonfinite": nonfinite,
-        "runaway": (),
+        "endless": (),
         **changes,
     }
     return judge(weighted, weighted, list(modes), list(log_q_at_modes), **facts)
@@ -96,9 +96,9 @@ def test_a_mode_that_q_covers_or_that_has_no_mass_is_no_fault(found, log_q):
 
 
 def test_a_scale_without_bound():
-    verdict = verdict_of(EVEN, runaway=("x", "theta[3]"))
+    verdict = verdict_of(EVEN, endless=("x", "theta[3]"))
     assert verdict.level == "unreliable"
-    assert "'x', 'theta[3]' grew without bound" in verdict.reasons[0]
+    assert "'x', 'theta[3]' grew does not fall off" in verdict.reasons[0]
     assert "may not integrate" in verdict.reasons[0]
 
 

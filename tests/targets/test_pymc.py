@@ -476,7 +476,7 @@ def test_a_deterministic_that_draws_random_numbers():
         prior(random_deterministic).constrain(np.zeros((1, 1)))
 
 
-def test_something_else_than_a_model():
+def test_something_else_than_a_model(as_users_run_it):
     with pytest.raises(ModelError, match=r"pymc\.Model, got int"):
         PymcTarget.build(3)
 

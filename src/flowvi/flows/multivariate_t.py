@@ -29,7 +29,9 @@ class MultivariateT(Distribution):
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.flows import MultivariateT
-        >>> MultivariateT(2, 5.0).log_prob(jnp.zeros(2)).round(4).item()
+        >>> import jax
+        >>> with jax.enable_x64(True):
+        ...     MultivariateT(2, 5.0).log_prob(jnp.zeros(2)).round(4).item()
         -1.8379
     """
 

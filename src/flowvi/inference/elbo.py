@@ -56,7 +56,7 @@ class Round(NamedTuple):
         step_size: of the round.
         gradients: target gradients spent in the round.
         skipped: steps so far that were not taken because they were not finite.
-        nonfinite: draws so far at which the target was not finite.
+        nonfinite: draws of the round at which the target was not finite.
     """
 
     flow: Flow
@@ -91,13 +91,14 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
         skipped=jnp.zeros((), int),
         nonfinite=jnp.zeros((), int),
     )
-    step_size, best = STEP_SIZE, -np.inf
+    step_size, best, counted = STEP_SIZE, -np.inf, 0
     while step_size > SMALLEST_STEP_SIZE:
         base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
         # an array, since a number would be part of the program
         state, elbos = _train(target, whitening, flow, state, jnp.asarray(base), jnp.asarray(step_size))
-        elbo = float(np.mean(np.asarray(elbos)[-STEPS // 5 :]))
-        skipped, nonfinite = int(state.skipped), int(state.nonfinite)
+        elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
+        skipped, nonfinite = int(state.skipped), int(state.nonfinite) - counted
+        counted += nonfinite
         yield Round(unravel(state.average), elbo, step_size, STEPS * BATCH, skipped, nonfinite)
         if elbo < best + _WORTHWHILE:
             step_size /= 3

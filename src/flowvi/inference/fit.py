@@ -66,8 +66,8 @@ def fit(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> posterior = fit(lambda p: -0.5 * jnp.sum(p["x"] ** 2), example={"x": jnp.zeros(2)},
-        progress=False)
+        >>> log_density = lambda p: -0.5 * jnp.sum(p["x"] ** 2)
+        >>> posterior = fit(log_density, example={"x": jnp.zeros(2)}, progress=False)
         >>> posterior.verdict.level
         'good'
     """
@@ -95,7 +95,7 @@ def fit(
             converged=search.converged,
             notes=tuple(search.notes),
             improper=target.improper,
-            runaway=search.runaway(),
+            endless=search.endless,
             nonfinite=ledger.nonfinite,
         )
         z = weighted.z[chosen]

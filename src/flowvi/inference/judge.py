@@ -61,7 +61,7 @@ def judge(
     notes: tuple[str, ...],
     improper: tuple[str, ...],
     nonfinite: int,
-    runaway: tuple[str, ...],
+    endless: tuple[str, ...],
 ) -> Verdict:
     """Decide from the importance weights, the modes that the starts found, and how the fit ended.
 
@@ -74,16 +74,16 @@ def judge(
         notes: what cut the fit short, in sentences.
         improper: parameters with improper priors.
         nonfinite: evaluations that were NaN or +inf.
-        runaway: coordinates whose scale grew without bound.
+        endless: coordinates along which the density does not fall off.
     """
     found, missed = _modes(weighted, modes, log_q_at_modes)
     level, reasons = _weights(fitted, weighted, draws)
-    if runaway:
+    if endless:
         level = "unreliable"
         reasons.insert(
             0,
-            f"The scale of {_names(runaway)} grew without bound: the posterior may not integrate. Give it "
-            f"a proper prior.",
+            f"The density does not fall off along {_names(endless)}: the posterior may not integrate. Give it a "
+            "proper prior.",
         )
     if missed:
         level = "unreliable"

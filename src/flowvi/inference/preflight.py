@@ -21,13 +21,14 @@ def finite_starts(density: Density, starts: Float[np.ndarray, "n dim"]) -> Float
     """
     z = starts.copy()
     bad = np.ones(len(z), bool)
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
+        if attempt > 0:
+            z[bad] /= 2
         value, grad = density.value_and_grad(z)
         _no_positive_infinity(density.target, z, value)
         bad = ~(np.isfinite(value) & np.isfinite(grad).all(axis=1))
         if not bad.any():
             return z
-        z[bad] /= 2
     if bad.all():
         raise DensityError(_describe(density.target, z, value, grad))
     return z[~bad]

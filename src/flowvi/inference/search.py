@@ -22,6 +22,7 @@ from flowvi.inference.explore import Mode, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
 from flowvi.inference.proposal import Proposal, flow_proposal, gaussian_proposal
+from flowvi.inference.tails import directions_without_end
 
 _MOST_GAUSSIAN_PROPOSALS = 20
 """Proposals per draw beyond which training a flow costs less than weights on the Gaussian."""
@@ -50,6 +51,7 @@ class Search:
         proposal: q on the model's unconstrained scale: that Gaussian, or the flow trained from it.
         fitted: weighted draws of q as it was fitted, before its tails were chosen.
         weighted: weighted draws of q, enough for the unique draws wanted where that can be had.
+        endless: coordinates along which the density does not fall off, or whose scale grew beyond all measure.
         converged: whether the last stage came to rest.
         notes: what cut the search short, in sentences.
     """
@@ -61,6 +63,7 @@ class Search:
         self.proposal = gaussian_proposal(self.gaussian)
         self.fitted: Weighted | None = None
         self.weighted: Weighted | None = None
+        self.endless: tuple[str, ...] = ()
         self.converged = False
         self.notes: list[str] = []
         self._density = density
@@ -81,7 +84,7 @@ class Search:
             with np.errstate(all="ignore"):
                 self._explore()
                 self._fit_gaussian()
-                enough = self.runaway() or (not always and self._gaussian_carries())
+                enough = self.endless or (not always and self._gaussian_carries())
                 if build is not None and not enough and not self._ledger.exhausted():
                     self._train(build())
         except KeyboardInterrupt:
@@ -126,11 +129,6 @@ class Search:
             self.weighted = self.weighted or weigh(self._density, self.proposal, self._rng, 2 * VALUES)
             self.fitted = self.fitted or self.weighted
 
-    def runaway(self) -> tuple[str, ...]:
-        """Coordinates whose scale grew beyond all measure."""
-        scale = np.linalg.norm(self.gaussian.scale_tril, axis=1)
-        return tuple(self._density.target.coordinates[i] for i in np.flatnonzero(scale > RUNAWAY))
-
     def _explore(self) -> None:
         self._ledger.enter("preflight")
         z = finite_starts(self._density, starts(self._density.target.dim, self._rng))
@@ -148,6 +146,9 @@ class Search:
             return
         self._use_gaussian(fit.gaussian)
         self.converged = fit.converged
+        scale = np.linalg.norm(fit.gaussian.scale_tril, axis=1)
+        self.endless = tuple(self._density.target.coordinates[i] for i in np.flatnonzero(scale > RUNAWAY))
+        self.endless = self.endless or directions_without_end(self._density, fit.gaussian, self._rng)
 
     def _use_gaussian(self, gaussian: Gaussian) -> None:
         self.gaussian = gaussian
@@ -173,6 +174,7 @@ class Search:
             rounds(self._density.target, self.gaussian, flow, self._rng), start=1
         ):
             self._ledger.spend(trained.gradients)
+            self._ledger.nonfinite += trained.nonfinite
             self._use(flow_proposal(whiten(trained.flow, *self.gaussian)))
             self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
             self._ledger.show(

@@ -45,18 +45,19 @@ def target_of(
             f"pymc.Model, a "
             "flowvi.StanModel, a flowvi.Target, or a JAX log density together with `example=`."
         )
+    clash = [name for name in _parameters(model) if name in RESERVED]
+    if clash:
+        raise ModelError(
+            f"The model's argument {clash[0]!r} is also an argument of flowvi.fit. Build the target first, "
+            "with flowvi.Target.from_numpyro(model, *args, **kwargs) or flowvi.Target.from_log_density, and "
+            "fit that."
+        )
     if example is not None:
         from flowvi.targets.jax import JaxTarget
 
         return JaxTarget.build(model, example, supports, args, kwargs)
     if supports is not None:
         raise ModelError("`supports=` goes with a JAX log density: give `example=` as well.")
-    clash = [name for name in _parameters(model) if name in RESERVED]
-    if clash:
-        raise ModelError(
-            f"The model's argument {clash[0]!r} is also an argument of flowvi.fit. Build the target first: "
-            "flowvi.fit(flowvi.Target.from_numpyro(model, *args, **kwargs))."
-        )
     return Target.from_numpyro(model, *args, **kwargs)
 
 
