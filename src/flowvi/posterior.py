@@ -211,7 +211,7 @@ class Posterior:
         The Monte Carlo error is sd / sqrt(effective_draws); see `flowvi.summary.summarise` for why.
 
         Example:
-            >>> 3 < posterior.summary()["tau"].mean < 4.5
+            >>> bool(3 < posterior.summary()["tau"].mean < 4.5)
             True
         """
         return summarise(self.draws, self.effective_draws, self.verdict.level)

@@ -78,16 +78,16 @@ def judge(
     """
     found, missed = _modes(weighted, modes, log_q_at_modes)
     level, reasons = _weights(fitted, weighted, draws)
+    if missed:
+        level = "unreliable"
+        reasons.insert(0, missed)
     if endless:
         level = "unreliable"
         reasons.insert(
             0,
-            f"The density does not fall off along {_names(endless)}: the posterior may not integrate. Give it a "
-            "proper prior.",
+            f"The density does not fall off along {_names(endless)}: the posterior may not integrate. Give "
+            "it a proper prior.",
         )
-    if missed:
-        level = "unreliable"
-        reasons.insert(0, missed)
     if level == "good" and nonfinite > 0:
         reasons.append(
             f"{nonfinite} evaluations of the log density were NaN or +inf; those draws have weight zero."

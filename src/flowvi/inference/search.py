@@ -51,7 +51,7 @@ class Search:
         proposal: q on the model's unconstrained scale: that Gaussian, or the flow trained from it.
         fitted: weighted draws of q as it was fitted, before its tails were chosen.
         weighted: weighted draws of q, enough for the unique draws wanted where that can be had.
-        endless: coordinates along which the density does not fall off, or whose scale grew beyond all measure.
+        endless: coordinates along which the density does not fall off, or whose scale grew too large.
         converged: whether the last stage came to rest.
         notes: what cut the search short, in sentences.
     """

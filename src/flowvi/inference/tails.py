@@ -17,19 +17,21 @@ _LEAST_FALL = 0.3
 def directions_without_end(density: Density, q: Gaussian, rng: np.random.Generator) -> tuple[str, ...]:
     """Coordinates that dominate a direction along which the density does not fall off; empty where all do.
 
-    Along rays from the centre of q, r sds long, an integrable density has log p + k log r falling without end, with
-    k = dim along random rays and k = 1 along the axes of q. Radii at which the density is not finite say nothing.
+    Along rays from the centre of q an integrable density has log p + k log r falling without end: with k = 1
+    along the coordinates and along the axes of q, with k = dim in random directions. Lengths are in sds of q.
+    Radii at which the density is not finite say nothing.
     """
     dim = len(q.location)
-    axes = np.eye(dim)[rng.permutation(dim)[:_MOST_AXES]]
+    scale = np.linalg.norm(q.scale_tril, axis=1)
+    some = rng.permutation(dim)[:_MOST_AXES]
+    axes = np.concatenate([np.diag(scale)[some], q.scale_tril.T[some]])
     random = rng.standard_normal((_RANDOM, dim))
-    rays = np.concatenate([axes, -axes, random / np.linalg.norm(random, axis=1, keepdims=True)])
+    random = random / np.linalg.norm(random, axis=1, keepdims=True) @ q.scale_tril.T
+    rays = np.concatenate([axes, -axes, random])
     k = np.concatenate([np.ones(2 * len(axes)), np.full(_RANDOM, dim)])
-    moves = rays @ q.scale_tril.T
-    z = q.location + _RADII[:, None, None] * moves
+    z = q.location + _RADII[:, None, None] * rays
     height = density.value(z.reshape(-1, dim)).reshape(len(_RADII), -1) + np.outer(np.log(_RADII), k)
     with np.errstate(invalid="ignore"):
         endless = (np.diff(height, axis=0) > -_LEAST_FALL).all(axis=0) & np.isfinite(height).all(axis=0)
-    scale = np.linalg.norm(q.scale_tril, axis=1)
-    largest = np.abs(moves[endless] / scale).argmax(axis=1)
-    return tuple(density.target.coordinates[i] for i in np.unique(largest))
+    dominant = np.abs(rays[endless] / scale).argmax(axis=1)
+    return tuple(density.target.coordinates[i] for i in np.unique(dominant))
