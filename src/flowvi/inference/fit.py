@@ -36,18 +36,17 @@ def fit(
 ) -> Posterior:
     """Fit a posterior: draws, log evidence, and a verdict on whether to trust them.
 
-    Stages: explore (many starts climb to the modes), gaussian (batch-and-match), flow (a coupling flow in
-        whitened coordinates,
-    by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws), judge. A
-    stage that is not needed is left out. Ctrl-C, or a spent budget, ends with the best so far, which the
-    verdict then says.
+    Stages: explore (many starts climb to the modes), gaussian (batch-and-match), flow (couplings in whitened
+    coordinates, by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws),
+    judge. A stage that is not needed is left out. Ctrl-C, or a spent budget, ends with the best so far, which
+    the verdict then says.
 
     Args:
         model: a NumPyro model function, a `pymc.Model`, a `flowvi.StanModel`, a `flowvi.Target`, or, with
             `example=`, a JAX function `log_density(params, *args, **model_kwargs)` of parameters on their
             own scale, without Jacobians.
         args, model_kwargs: the model's own arguments. Arrays and floats are traced: new data of the same
-        shapes compile nothing.
+            shapes compile nothing.
         seed: of everything random.
         flow: "auto" trains a flow only where a Gaussian is not good enough; "gaussian" never does; a
             builder's name ("real_nvp", "neural_spline", ...) or a `Flow` of the model's dimension always

@@ -106,28 +106,23 @@ class Search:
         """
         try:
             with np.errstate(all="ignore"):
-                self._correct()
+                return self._correct()
         except ArithmeticError as error:
             raise DensityError(
                 f"Nothing can be said about the posterior: {error}. The density is zero (-inf) or NaN nearly "
                 "everywhere: declare the supports of parameters with a limited range, and look for NaN in "
                 "the model."
             ) from error
-        assert self.fitted is not None and self.weighted is not None  # noqa: PT018
-        return self.fitted, self.weighted
 
-    def _correct(self) -> None:
+    def _correct(self) -> tuple[Weighted, Weighted]:
+        self._ledger.enter("correct")
         try:
-            self._ledger.enter("correct")
-            if self.fitted is None:
-                self._choose_tails()
-            if self.weighted is None:
-                self._carries(MOST_PROPOSALS)
+            fitted = self.fitted or self._choose_tails()[0]
+            return fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
         except KeyboardInterrupt:
             self.notes.append("Interrupted in stage 'correct': these weights are of few draws.")
-            # the tails may have changed since
-            self.weighted = self.weighted or weigh(self._density, self.proposal, self._rng, 2 * VALUES)
-            self.fitted = self.fitted or self.weighted
+            weighted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
+            return self.fitted or weighted, weighted
 
     def _explore(self) -> None:
         self._ledger.enter("preflight")
@@ -158,9 +153,9 @@ class Search:
         self.proposal, self.fitted, self.weighted = proposal, None, None
 
     def _gaussian_carries(self) -> bool:
-        quick = self._choose_tails()
+        _, quick = self._choose_tails()
         enough = quick.proposals_for(1) < _MOST_GAUSSIAN_PROPOSALS and quick.ess_ratio > _LEAST_ESS_RATIO
-        return enough and self._carries(_MOST_GAUSSIAN_PROPOSALS)
+        return enough and self._weigh_for_draws(_MOST_GAUSSIAN_PROPOSALS).carry(self._least)
 
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
@@ -175,31 +170,34 @@ class Search:
         ):
             self._ledger.spend(trained.gradients)
             self._ledger.nonfinite += trained.nonfinite
-            self._use(flow_proposal(whiten(trained.flow, *self.gaussian)))
-            self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
+            proposal = flow_proposal(whiten(trained.flow, *self.gaussian))
+            fitted = weigh(self._density, proposal, self._rng, 2 * VALUES)
+            self._use(proposal)
+            self.fitted = fitted
             self._ledger.show(
-                self.fitted.elbo.value,
-                self.fitted.sd_log_weights,
-                self.fitted.khat,
+                fitted.elbo.value,
+                fitted.sd_log_weights,
+                fitted.khat,
                 (self._ledger.seconds - began) / number * max(_USUAL_ROUNDS - number, 1),
             )
             settled = trained.step_size < STEP_SIZE
-            even = self.fitted.ess_ratio > (_FAIR_FLOW if settled else _GOOD_FLOW)
-            self.converged = even and self._carries(MOST_PROPOSALS)
+            even = fitted.ess_ratio > (_FAIR_FLOW if settled else _GOOD_FLOW)
+            self.converged = even and self._weigh_for_draws(MOST_PROPOSALS).carry(self._least)
             if self.converged or number == _MOST_ROUNDS or self._ledger.exhausted():
                 break
         else:
             self.converged = True
 
-    def _choose_tails(self) -> Weighted:
+    def _choose_tails(self) -> tuple[Weighted, Weighted]:
+        """Weighted draws of q as it was fitted, and with the tails it has from now on."""
         self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
         self.proposal, quick = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
         self._ledger.show(self.fitted.elbo.value, self.fitted.sd_log_weights, quick.khat)
-        return quick
+        return self.fitted, quick
 
-    def _carries(self, most: int) -> bool:
+    def _weigh_for_draws(self, most: int) -> Weighted:
         self.weighted = weigh_for_unique(self._density, self.proposal, self._rng, self._least, most)
-        return self.weighted.carry(self._least)
+        return self.weighted
 
 
 def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
