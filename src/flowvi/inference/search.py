@@ -115,8 +115,8 @@ class Search:
             ) from error
 
     def _correct(self) -> tuple[Weighted, Weighted]:
-        self._ledger.enter("correct")
         try:
+            self._ledger.enter("correct")
             fitted = self.fitted or self._choose_tails()[0]
             return fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
         except KeyboardInterrupt:
