@@ -7,6 +7,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
 from flowvi.bijections.base import Bijection
+from flowvi.bijections.leaf import leaf
 from flowvi.bijections.log_scale import log_scale_of, parameter_of
 from flowvi.bijections.triangle import entries_below_diagonal, strictly_lower
 from flowvi.errors import FlowError
@@ -40,7 +41,7 @@ class LocationScale(Bijection):
         self, location: Float[Array | np.ndarray, " dim"], scale: Float[Array | np.ndarray, " scales"]
     ):
         self.shape = _common_length(location, scale)
-        self.location = jnp.asarray(location)
+        self.location = leaf(location)
         self.log_scale = parameter_of(scale)
 
     @property
@@ -97,9 +98,9 @@ class TriangularAffine(Bijection):
                 f"{len(location)}. Give a square matrix of that size."
             )
         diagonal = triangle.diagonal()
-        self.location = jnp.asarray(location)
+        self.location = leaf(location)
         self.log_scale = parameter_of(diagonal)
-        self.lower = jnp.asarray(entries_below_diagonal(triangle / diagonal[:, None]))
+        self.lower = leaf(entries_below_diagonal(triangle / diagonal[:, None]))
         self.shape = self.location.shape
 
     @property
@@ -163,9 +164,9 @@ class LowRankAffine(Bijection):
                 f"LowRankAffine: the factor has shape {np.shape(factor)} but the location {self.shape}. "
                 "Give a factor of shape (dim, rank)."
             )
-        self.location = jnp.asarray(location)
+        self.location = leaf(location)
         self.log_scale = parameter_of(scale)
-        self.factor = jnp.asarray(factor)
+        self.factor = leaf(factor)
 
     @staticmethod
     def from_covariance(

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from flowvi.bijections.base import Bijection
 from flowvi.bijections.conditioning import conditioned_parameters
+from flowvi.bijections.leaf import leaf
 from flowvi.bijections.transformer import Transformer
 
 
@@ -48,7 +49,7 @@ class Coupling(Bijection):
         transformer: Transformer,
         condition_dim: int | None = None,
     ):
-        self.mask = jnp.asarray(mask)
+        self.mask = leaf(mask)
         self.conditioner = conditioner
         self.transformer = transformer
         self.shape = self.mask.shape
@@ -61,17 +62,19 @@ class Coupling(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        y, log_det = self.transformer.forward_and_log_det(x, self._parameters(x, condition))
+        y, log_det = self.transformer.forward_and_log_det(x, self.parameters(x, condition))
         return jnp.where(self.mask, y, x), jnp.sum(jnp.where(self.mask, log_det, 0))
 
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        x, log_det = self.transformer.inverse_and_log_det(y, self._parameters(y, condition))
+        x, log_det = self.transformer.inverse_and_log_det(y, self.parameters(y, condition))
         return jnp.where(self.mask, x, y), jnp.sum(jnp.where(self.mask, log_det, 0))
 
-    def _parameters(self, x, condition):
-        """The same from x and from y, which agree outside the mask."""
+    def parameters(
+        self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None
+    ) -> Float[Array, "dim parameters"]:
+        """The transformer's parameters: the same from x and from y, which agree outside the mask."""
         parameters = conditioned_parameters(
             self.conditioner,
             jnp.where(self.mask, 0, x),
@@ -85,4 +88,4 @@ class Coupling(Bijection):
 
 def alternating_mask(dim: int, layer: int) -> Bool[Array, " dim"]:
     """Every second coordinate: from the first in even layers, the second in odd ones; always the only one."""
-    return jnp.asarray((np.arange(dim) % 2 == layer % 2) | (dim == 1))
+    return leaf((np.arange(dim) % 2 == layer % 2) | (dim == 1))

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from flowvi.bijections.leaf import leaf
 from flowvi.errors import FlowError
 from flowvi.precision import is_traced
 
@@ -39,4 +40,4 @@ def parameter_of(scale: Float[Array | np.ndarray, "..."]) -> Float[Array, "..."]
             f"A scale of {bad} was given. Scales must be positive and between 1e-26 and 1e26; "
             "standardise the coordinates first."
         )
-    return jnp.asarray(BOUND * np.arctanh(log_scale / BOUND))
+    return leaf(BOUND * np.arctanh(log_scale / BOUND))

@@ -4,11 +4,11 @@ import itertools
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from flowvi.bijections.host_random import host_generator
+from flowvi.bijections.leaf import leaf
 
 
 class MLP(eqx.Module):
@@ -77,7 +77,7 @@ class MaskedMLP(eqx.Module):
         outputs = np.repeat(np.arange(1, dim + 1), parameters_per_dim)
         degrees = [inputs, *[hidden] * depth]
         masks = [into[:, None] >= out_of for out_of, into in itertools.pairwise(degrees)]
-        self.masks = tuple(jnp.asarray(mask) for mask in [*masks, outputs[:, None] > degrees[-1]])
+        self.masks = tuple(leaf(mask) for mask in [*masks, outputs[:, None] > degrees[-1]])
         self.weights, self.biases = _initial([len(inputs), *[width] * depth, len(outputs)], key)
 
     def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
@@ -88,11 +88,11 @@ class MaskedMLP(eqx.Module):
 def _initial(sizes: list[int], key: PRNGKeyArray | int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     rng = host_generator(key)
     weights = [
-        jnp.asarray(rng.standard_normal((into, out_of)) / max(out_of, 1) ** 0.5, float)
+        leaf(rng.standard_normal((into, out_of)) / max(out_of, 1) ** 0.5)
         for out_of, into in itertools.pairwise(sizes[:-1])
     ]
-    last = jnp.asarray(np.zeros((sizes[-1], sizes[-2])), float)
-    return (*weights, last), tuple(jnp.asarray(np.zeros(size), float) for size in sizes[1:])
+    last = leaf(np.zeros((sizes[-1], sizes[-2])))
+    return (*weights, last), tuple(leaf(np.zeros(size)) for size in sizes[1:])
 
 
 def _network(x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...]) -> Array:

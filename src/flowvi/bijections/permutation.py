@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from flowvi.bijections.base import Bijection
+from flowvi.bijections.leaf import leaf
 from flowvi.errors import FlowError
 from flowvi.precision import is_traced
 
@@ -40,8 +41,9 @@ class Permutation(Bijection):
                 f"Permutation: {np.asarray(permutation).tolist()} does not hold each of 0 .. dim - 1 once. "
                 "Use e.g. jax.random.permutation(key, dim)."
             )
-        self.permutation = jnp.asarray(permutation)
-        self.inverse = jnp.argsort(self.permutation)
+        self.permutation = leaf(permutation)
+        traced = is_traced(permutation)
+        self.inverse = jnp.argsort(permutation) if traced else leaf(np.argsort(permutation))
         self.shape = self.permutation.shape
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from flowvi.bijections.base import Bijection
+from flowvi.bijections.leaf import leaf
 from flowvi.errors import FlowError
 from flowvi.precision import is_traced
 
@@ -56,7 +57,7 @@ class Scan(Bijection):
                 )
         # on the host where possible: a stack of each shape would be compiled
         numpy = jnp if is_traced(layers) else np
-        return Scan(jax.tree.map(lambda *leaves: jnp.asarray(numpy.stack(leaves)), *layers))
+        return Scan(jax.tree.map(lambda *leaves: leaf(numpy.stack(leaves)), *layers))
 
     @property
     def shape(self) -> tuple[int, ...]:

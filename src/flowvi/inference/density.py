@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from flowvi.compiling import Compiled
 from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
 from flowvi.inference.memory import batch_map
@@ -31,6 +31,8 @@ class Density:
     def __init__(self, target: Target, ledger: Ledger) -> None:
         self.target = target
         self.ledger = ledger
+        # the density alone is needed later: it is compiled while its gradient is, and while the starts climb
+        _value.ahead(target, np.zeros((VALUES, target.dim)))
 
     def value_and_grad(
         self, z: Float[np.ndarray, "n dim"]
@@ -61,14 +63,14 @@ def in_batches(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]
     return [np.concatenate([np.asarray(part) for part in column])[: len(z)] for column in columns]
 
 
-@eqx.filter_jit
+@Compiled
 def _value_and_grad(target: Target, z: Array) -> tuple[Array, Array]:
-    return batch_map(jax.value_and_grad(lambda one: scalar_log_density(target, one)), jnp.asarray(z))
+    return batch_map(jax.value_and_grad(lambda one: scalar_log_density(target, one)), z)
 
 
-@eqx.filter_jit
+@Compiled
 def _value(target: Target, z: Array) -> Array:
-    return batch_map(lambda one: scalar_log_density(target, one), jnp.asarray(z))
+    return batch_map(lambda one: scalar_log_density(target, one), z)
 
 
 def scalar_log_density(target: Target, z: Float[Array, " dim"]) -> Float[Array, ""]:

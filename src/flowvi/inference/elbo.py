@@ -14,8 +14,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from flowvi.bijections import trainable
+from flowvi.bijections.leaf import leaf
+from flowvi.compiling import Compiled
 from flowvi.flows import Flow
-from flowvi.flows.flow import log_prob
+from flowvi.flows.score import forward_with_score
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.memory import batch_map
 from flowvi.inference.proposal import base_draws
@@ -81,48 +83,39 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
 
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
-    vector, unravel = _ravel(flow)
-    state = _State(
-        parameters=vector,
-        optimiser=_optimiser().init(vector),
-        average=vector,
-        step_scale=jnp.ones(()),
-        bad_in_row=jnp.zeros((), int),
-        skipped=jnp.zeros((), int),
-        nonfinite=jnp.zeros((), int),
-    )
+    state = _beginning(flow)
     step_size, best, counted = STEP_SIZE, -np.inf, 0
     while step_size > SMALLEST_STEP_SIZE:
         base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
-        # an array, since a number would be part of the program
-        state, elbos = _train(target, whitening, flow, state, jnp.asarray(base), jnp.asarray(step_size))
+        # an array as step size, since a number would be part of the program
+        state, elbos = _train(target, whitening, flow, state, base, np.asarray(step_size))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
         skipped, nonfinite = int(state.skipped), int(state.nonfinite) - counted
         counted += nonfinite
-        yield Round(unravel(state.average), elbo, step_size, STEPS * BATCH, skipped, nonfinite)
+        averaged = _with_parameters(flow, np.asarray(state.average))
+        yield Round(averaged, elbo, step_size, STEPS * BATCH, skipped, nonfinite)
         if elbo < best + _WORTHWHILE:
             step_size /= 3
         best = max(elbo, best)
 
 
-@eqx.filter_jit
+@Compiled
 def _train(
     target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_size: Array
 ) -> tuple[_State, Float[Array, " steps"]]:
     """One round as a scan over steps; `flow` gives the structure, `state` the parameters."""
     _, unravel = _ravel(flow)
-    location, scale_tril = jnp.asarray(whitening.location), jnp.asarray(whitening.scale_tril)
+    location, scale_tril = whitening
     log_det = jnp.log(jnp.diag(scale_tril)).sum()
     whitened = jax.value_and_grad(lambda u: target.log_density(location + scale_tril @ u) + log_det)
 
     def step(state: _State, base: Float[Array, "batch dim"]) -> tuple[_State, Float[Array, ""]]:
-        def push(parameters: Array) -> Array:
-            bijection = unravel(parameters).bijection
-            return jax.vmap(lambda e: bijection.forward_and_log_det(e)[0])(base)
+        def push(parameters: Array) -> tuple[Array, tuple[Array, Array]]:
+            flow = unravel(parameters)
+            u, log_q, score = jax.vmap(lambda e: forward_with_score(flow, e))(base)
+            return u, (log_q, score)
 
-        u, pull_back = jax.vjp(push, state.parameters)
-        fixed = unravel(state.parameters)
-        log_q, score_q = jax.vmap(jax.value_and_grad(lambda one: log_prob(fixed, one)))(u)
+        u, pull_back, (log_q, score_q) = jax.vjp(push, state.parameters, has_aux=True)
         log_p, score_p = batch_map(whitened, u)
         usable = jnp.isfinite(log_p) & jnp.isfinite(score_p).all(axis=1)
         count = usable.sum()
@@ -171,3 +164,33 @@ def _ravel(flow: Flow) -> tuple[Float[Array, " parameters"], Callable[[Array], F
     arrays, rest = eqx.partition(flow, trainable(flow))
     vector, unravel = ravel_pytree(arrays)
     return vector, lambda vector: eqx.combine(unravel(vector), rest)
+
+
+# Outside a program the same is done by NumPy: each small operation of JAX would be compiled.
+
+
+def _beginning(flow: Flow) -> _State:
+    """The state before the first step."""
+    arrays = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
+    vector = leaf(np.concatenate([np.ravel(array) for array in arrays]))
+    optimiser = jax.eval_shape(_optimiser().init, vector)
+    zero = leaf(np.zeros((), int))
+    return _State(
+        parameters=vector,
+        optimiser=jax.tree.map(lambda a: leaf(np.zeros(a.shape, a.dtype)), optimiser),
+        average=vector,
+        step_scale=leaf(np.ones(())),
+        bad_in_row=zero,
+        skipped=zero,
+        nonfinite=zero,
+    )
+
+
+def _with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Flow:
+    """The flow with its trainable parameters taken from a vector."""
+    arrays, rest = eqx.partition(flow, trainable(flow))
+    leaves, structure = jax.tree.flatten(arrays)
+    ends = np.cumsum([array.size for array in leaves])
+    parts = np.split(vector, ends[:-1])
+    leaves = [leaf(part.reshape(array.shape)) for part, array in zip(parts, leaves, strict=True)]
+    return eqx.combine(jax.tree.unflatten(structure, leaves), rest)

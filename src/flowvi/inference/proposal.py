@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float
 from scipy.special import gammaln
 
 from flowvi.bijections import Bijection, TriangularAffine
+from flowvi.compiling import Compiled
 from flowvi.flows import Distribution, Flow, MultivariateT, Normal
 from flowvi.inference.density import BATCH, VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
@@ -78,6 +78,12 @@ def flow_proposal(flow: Flow) -> Proposal:
     return Proposal(flow.base, lambda: flow.bijection, push, pull)
 
 
+def compile_ahead(flow: Flow) -> None:
+    """Compile what `flow_proposal` of a flow like this one will need, while something else is done."""
+    _push.ahead(flow.bijection, np.zeros((VALUES, flow.dim)))
+    _pull.ahead(flow.bijection, np.zeros((BATCH, flow.dim)))
+
+
 def base_draws(base: Distribution, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n dim"]:
     """n draws of a base distribution."""
     if isinstance(base, Normal):
@@ -99,21 +105,21 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
     return np.asarray(_base_log_prob(base, jnp.asarray(x)))
 
 
-@eqx.filter_jit
+@Compiled
 def _base_draws(base: Distribution, key: Array, n: int) -> Array:
     return jax.vmap(base.sample)(jax.random.split(key, n))
 
 
-@eqx.filter_jit
+@Compiled
 def _base_log_prob(base: Distribution, x: Array) -> Array:
     return jax.vmap(base.log_prob)(x)
 
 
-@eqx.filter_jit
+@Compiled
 def _push(bijection: Bijection, base: Array) -> tuple[Array, Array]:
-    return jax.vmap(bijection.forward_and_log_det)(jnp.asarray(base))
+    return jax.vmap(bijection.forward_and_log_det)(base)
 
 
-@eqx.filter_jit
+@Compiled
 def _pull(bijection: Bijection, z: Array) -> tuple[Array, Array]:
-    return jax.vmap(bijection.inverse_and_log_det)(jnp.asarray(z))
+    return jax.vmap(bijection.inverse_and_log_det)(z)

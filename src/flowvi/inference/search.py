@@ -21,7 +21,7 @@ from flowvi.inference.density import VALUES, Density
 from flowvi.inference.explore import Mode, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
-from flowvi.inference.proposal import Proposal, flow_proposal, gaussian_proposal
+from flowvi.inference.proposal import Proposal, compile_ahead, flow_proposal, gaussian_proposal
 from flowvi.inference.tails import directions_without_end
 
 _MOST_GAUSSIAN_PROPOSALS = 20
@@ -165,6 +165,7 @@ class Search:
         self._ledger.enter("flow")
         self.converged = False
         began = self._ledger.seconds
+        compile_ahead(whiten(flow, *self.gaussian))
         for number, trained in enumerate(
             rounds(self._density.target, self.gaussian, flow, self._rng), start=1
         ):

@@ -1,0 +1,66 @@
+"""How the programs of a fit are compiled: quickly, and beside other work where there is some."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from flowvi.precision import double_precision
+
+_QUICK = {"xla_cpu_use_fusion_emitters": False}
+"""The older emitters compile a third faster, and what they compile runs as fast; see docs/decisions."""
+
+
+class Compiled:
+    """`equinox.filter_jit` with options that shorten compiling, and a way to compile ahead of the first call.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> double = Compiled(lambda x: 2 * x)
+        >>> double.ahead(jnp.ones(3))
+        >>> double(jnp.ones(3)).tolist()
+        [2.0, 2.0, 2.0]
+    """
+
+    def __init__(self, function: Callable) -> None:
+        self._function = function
+        self._ahead: list[Future] = []
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's result; waits for what is being compiled ahead."""
+        # an error of the compiler comes again, where it can be handled, when the program is called
+        wait(self._ahead)
+        self._ahead.clear()
+        return self._jitted(*args)
+
+    def ahead(self, *args: Any) -> None:
+        """Trace now, and compile on another thread what a call with arguments like these will run."""
+        lowered = self._jitted.lower(*args)
+        self._ahead.append(_worker().submit(double_precision(lowered.compile)))
+
+    @functools.cached_property
+    def _jitted(self) -> Any:
+        # further arguments of jax.jit are not in the signature
+        return eqx.filter_jit(self._function, compiler_options=_options())  # pyright: ignore[reportCallIssue]
+
+
+@functools.cache
+def _worker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "flowvi-compile")
+
+
+@functools.cache
+def _options() -> dict[str, Any] | None:
+    """The options that this version of XLA knows: they are not part of any interface."""
+    try:
+        jax.jit(lambda x: x, compiler_options=_QUICK).lower(np.float32(0)).compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return dict(_QUICK)
