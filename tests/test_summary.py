@@ -86,7 +86,7 @@ class _ShiftedNormal:
     def __init__(self, shift, scale):
         self.shift, self.scale = shift, scale
 
-    def value(self, z):
+    def value_in_time(self, z):
         return -0.5 * ((z[:, 0] - self.shift) / self.scale) ** 2
 
     def propose(self, rng, n):

@@ -8,13 +8,13 @@ import scipy.stats
 
 from flowvi.flows import MultivariateT
 from flowvi.inference.correct import (
+    LEAST_PROPOSALS,
     Weighted,
     unique_draws,
     weigh,
     weigh_for_unique,
     with_best_tails,
 )
-from flowvi.inference.density import VALUES
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import gaussian_proposal
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def density(logpdf):
-    return SimpleNamespace(value=lambda z: logpdf(z))
+    return SimpleNamespace(value=logpdf, value_in_time=logpdf)
 
 
 def standard(dim=1):
@@ -118,11 +118,33 @@ def test_proposals_are_drawn_until_none_of_the_draws_is_needed_twice():
 def test_even_weights_need_no_more_proposals_and_uneven_ones_end_at_the_limit():
     rng = np.random.default_rng(0)
     even = weigh_for_unique(density(lambda z: scipy.stats.norm.logpdf(z[:, 0])), standard(), rng, 500)
-    assert len(even.z) <= 2 * VALUES
+    assert len(even.z) <= LEAST_PROPOSALS
     target = density(lambda z: scipy.stats.norm(5).logpdf(z[:, 0]))
     uneven = weigh_for_unique(target, standard(), rng, 500, most=20)
     assert len(uneven.z) == 10_000
     assert not uneven.carry(500)
+
+
+def test_draws_at_hand_are_the_first_of_those_needed():
+    rng = np.random.default_rng(0)
+    target = density(lambda z: scipy.stats.norm(0.5).logpdf(z[:, 0]))
+    begun = weigh(target, standard(), rng, 1000)
+    weighted = weigh_for_unique(target, standard(), rng, 500, begun=begun)
+    np.testing.assert_array_equal(weighted.z[:1000], begun.z)
+    assert 500 * weighted.weights.max() <= 1
+
+
+def test_proposals_end_with_the_time():
+    def first_half(z):
+        return scipy.stats.norm(2).logpdf(z[: len(z) // 2, 0])
+
+    target = SimpleNamespace(value_in_time=first_half)
+    weighted = weigh_for_unique(target, standard(), np.random.default_rng(0), 4096)
+    # half of the first 8192, then half of what they showed to be missing
+    assert 4096 < len(weighted.z) < 4096 * 50 / 2 + 4096
+    np.testing.assert_allclose(weighted.log_weights, 2 * weighted.z[:, 0] - 2)
+    unique = unique_draws(weighted, weighted.most_unique, np.random.default_rng(1))
+    assert len(set(unique)) == weighted.most_unique < 4096
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.9])

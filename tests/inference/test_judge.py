@@ -28,6 +28,7 @@ def verdict_of(log_weights, modes=(), log_q_at_modes=(), nonfinite=0, **changes)
         "notes": (),
         "improper": (),
         "nonfinite": nonfinite,
+        "nonfinite_example": "for one nan at x = 3",
         "endless": (),
         **changes,
     }
@@ -105,7 +106,7 @@ def test_a_scale_without_bound():
 def test_some_nonfinite_evaluations_are_told_and_many_decide():
     few = verdict_of(EVEN, nonfinite=3)
     assert few.level == "good"
-    assert any("3 evaluations" in reason and "NaN" in reason for reason in few.reasons)
+    assert any("3 evaluations" in reason and "nan at x = 3" in reason for reason in few.reasons)
     assert few.nonfinite == 3
     many = verdict_of(EVEN, nonfinite=100)
     assert many.level == "inconclusive"

@@ -7,6 +7,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float
+
 from flowvi.display import Display
 
 
@@ -41,7 +44,8 @@ class Ledger:
     Attributes:
         stages: target gradients by stage.
         densities: evaluations of the log density without gradient.
-        nonfinite: evaluations that gave NaN or +inf.
+        nonfinite: evaluations that gave NaN or +inf, or a gradient that is not finite.
+        first_nonfinite: the first point of those, unconstrained, and what the log density was there.
     """
 
     def __init__(self, budget: Budget, display: Display) -> None:
@@ -50,6 +54,7 @@ class Ledger:
         self.stages: Counter[str] = Counter()
         self.densities = 0
         self.nonfinite = 0
+        self.first_nonfinite: tuple[Float[np.ndarray, " dim"], float] | None = None
         self.stage = "preflight"
         self._start = time.monotonic()
 
@@ -73,9 +78,23 @@ class Ledger:
         """Book target gradients on the stage."""
         self.stages[self.stage] += gradients
 
+    def count_nonfinite(self, count: int, first: tuple[Float[np.ndarray, " dim"], float]) -> None:
+        """Book evaluations that were not finite: how many, and the point and value of the first."""
+        self.nonfinite += count
+        self.first_nonfinite = self.first_nonfinite or first
+
     def exhausted(self) -> bool:
         """Whether the budget is spent."""
-        return self.gradients >= self.budget.gradients or self.seconds >= self.budget.seconds
+        return self.gradients >= self.budget.gradients or self.out_of_time()
+
+    @property
+    def timed(self) -> bool:
+        """Whether the seconds are limited."""
+        return self.budget.seconds < math.inf
+
+    def out_of_time(self) -> bool:
+        """Whether the budget's seconds are over."""
+        return self.seconds >= self.budget.seconds
 
     def show(
         self,

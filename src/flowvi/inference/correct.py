@@ -17,7 +17,7 @@ from flowvi.inference.proposal import Proposal
 MOST_PROPOSALS = 50
 """Proposals per draw, at most; beyond it the weights are too uneven to be worth it."""
 
-_LEAST_PROPOSALS = 4096
+LEAST_PROPOSALS = 4096
 """However few draws are wanted: the shape of the tail cannot be seen in fewer."""
 
 LEAST_ESS = 1000
@@ -87,6 +87,11 @@ class Weighted(NamedTuple):
         """How many proposals make n max(w) <= 1, judging by these."""
         return n * self.weights.max() * len(self.weights)
 
+    @property
+    def most_unique(self) -> int:
+        """How many unique draws can be had without cutting weights."""
+        return int(1 / self.weights.max())
+
     def cut_for(self, n: int) -> float:
         """Share of the weight that n unique draws leave out: what lies above 1 / n."""
         return float(np.maximum(self.weights - 1 / n, 0).sum())
@@ -100,13 +105,13 @@ class Weighted(NamedTuple):
 
 
 def weigh(density: Density, propose: Proposal, rng: np.random.Generator, size: int) -> Weighted:
-    """Draw from q and weigh the draws.
+    """Draw from q and weigh the draws, or as many as the time allows.
 
     Raises:
         ArithmeticError: the target is finite at none of the draws.
     """
-    z, log_q = propose(rng, size)
-    return _weighted(z, density.value(z) - log_q)
+    z, log_weights = _draw(density, propose, rng, size)
+    return _weighted(z, log_weights)
 
 
 def with_best_tails(
@@ -130,24 +135,43 @@ def with_best_tails(
 
 
 def weigh_for_unique(
-    density: Density, propose: Proposal, rng: np.random.Generator, n: int, most: int = MOST_PROPOSALS
+    density: Density,
+    propose: Proposal,
+    rng: np.random.Generator,
+    n: int,
+    most: int = MOST_PROPOSALS,
+    begun: Weighted | None = None,
 ) -> Weighted:
-    """Draw from q until n unique draws can be had, or `most` proposals a draw are spent."""
-    weighted = weigh(density, propose, rng, max(2 * n, _LEAST_PROPOSALS))
+    """Draw from q until n unique draws can be had, `most` proposals a draw are spent, or the time is over.
+
+    Args:
+        begun: weighted draws of this q, not chosen by their weights, to go on from.
+    """
+    weighted = begun or weigh(density, propose, rng, max(2 * n, LEAST_PROPOSALS))
     while (needed := weighted.proposals_for(n)) > len(weighted.z) < most * n:
         # a quarter more than seems needed: the largest weight grows with the number of draws
         more = int(min(1.25 * needed, most * n)) - len(weighted.z)
-        z, log_q = propose(rng, more)
+        z, log_weights = _draw(density, propose, rng, more)
         weighted = _weighted(
             np.concatenate([weighted.z, z]),
-            np.concatenate([weighted.log_weights, density.value(z) - log_q]),
+            np.concatenate([weighted.log_weights, log_weights]),
             weighted.nonfinite,
         )
+        if len(z) < more:
+            break
     return weighted
 
 
+def _draw(
+    density: Density, propose: Proposal, rng: np.random.Generator, size: int
+) -> tuple[Float[np.ndarray, "S dim"], Float[np.ndarray, " S"]]:
+    z, log_q = propose(rng, size)
+    log_p = density.value_in_time(z)
+    return z[: len(log_p)], log_p - log_q[: len(log_p)]
+
+
 def unique_draws(weighted: Weighted, n: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
-    """Indices of n draws that need no weights any more, none twice.
+    """Indices of n draws that need no weights any more, none twice; of all where there are no more than n.
 
     Weights too large for that are cut to 1 / n, of which the verdict then speaks. Where fewer than n draws
     have weight at all, those of the highest log weight stand in.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from flowvi.compiling import Compiled
 from flowvi.errors import DensityError
@@ -18,7 +18,7 @@ from flowvi.targets.base import Target
 BATCH = 32
 """Points per call of the one compiled value-and-gradient that every stage before the flow shares."""
 
-VALUES = 2048
+VALUES = 512
 """Points per call of the compiled log density alone."""
 
 
@@ -40,18 +40,35 @@ class Density:
         """The log density and its gradient at n points; NaN stays NaN, for callers to leave out."""
         value, grad = in_batches(lambda part: _value_and_grad(self.target, part), z, BATCH)
         self.ledger.spend(len(z))
-        self._count(value)
+        self._count(z, value, np.asarray(np.isfinite(grad).all(axis=1)))
         return value, grad
 
     def value(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
         """The log density at n points."""
         (value,) = in_batches(lambda part: (_value(self.target, part),), z, VALUES)
         self.ledger.densities += len(z)
-        self._count(value)
+        self._count(z, value, np.ones(len(z), bool))
         return value
 
-    def _count(self, value: Float[np.ndarray, " n"]) -> None:
-        self.ledger.nonfinite += int(np.isnan(value).sum() + np.isposinf(value).sum())
+    def value_in_time(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " m"]:
+        """The log density at the first m <= n points: all of them, or those that the budget's seconds allow
+        (at least one batch)."""
+        if not self.ledger.timed:
+            return self.value(z)
+        values = [self.value(z[:VALUES])]
+        for start in range(VALUES, len(z), VALUES):
+            if self.ledger.out_of_time():
+                break
+            values.append(self.value(z[start : start + VALUES]))
+        return np.concatenate(values)
+
+    def _count(
+        self, z: Float[np.ndarray, "n dim"], value: Float[np.ndarray, " n"], smooth: Bool[np.ndarray, " n"]
+    ) -> None:
+        # a density of zero (-inf) is no fault, and has no gradient
+        bad = np.isnan(value) | np.isposinf(value) | (np.isfinite(value) & ~smooth)
+        if bad.any():
+            self.ledger.count_nonfinite(int(bad.sum()), (z[bad][0], float(value[bad][0])))
 
 
 def in_batches(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:

@@ -46,7 +46,14 @@ class _State(NamedTuple):
     step_scale: Float[Array, ""]
     bad_in_row: Int[Array, ""]
     skipped: Int[Array, ""]
-    nonfinite: Int[Array, ""]
+
+
+class _Bad(NamedTuple):
+    """How many draws of a step the target had no finite value or gradient for, and one of them."""
+
+    count: Int[Array, ""]
+    z: Float[Array, " dim"]
+    log_density: Float[Array, ""]
 
 
 class Round(NamedTuple):
@@ -58,7 +65,9 @@ class Round(NamedTuple):
         step_size: of the round.
         gradients: target gradients spent in the round.
         skipped: steps so far that were not taken because they were not finite.
-        nonfinite: draws of the round at which the target was not finite.
+        nonfinite: draws of the round at which the log density was NaN or +inf, or its gradient not finite.
+        first_nonfinite: the first of those draws, on the model's unconstrained scale, and the log density
+            there; None where there is none.
     """
 
     flow: Flow
@@ -67,6 +76,7 @@ class Round(NamedTuple):
     gradients: int
     skipped: int
     nonfinite: int
+    first_nonfinite: tuple[Float[np.ndarray, " dim"], float] | None
 
 
 def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Generator) -> Iterator[Round]:
@@ -84,16 +94,24 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
     state = _beginning(flow)
-    step_size, best, counted = STEP_SIZE, -np.inf, 0
+    step_size, best = STEP_SIZE, -np.inf
     while step_size > SMALLEST_STEP_SIZE:
         base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
         # an array as step size, since a number would be part of the program
-        state, elbos = _train(target, whitening, flow, state, base, np.asarray(step_size))
+        state, elbos, bad = _train(target, whitening, flow, state, base, np.asarray(step_size))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
-        skipped, nonfinite = int(state.skipped), int(state.nonfinite) - counted
-        counted += nonfinite
         averaged = _with_parameters(flow, np.asarray(state.average))
-        yield Round(averaged, elbo, step_size, STEPS * BATCH, skipped, nonfinite)
+        first = np.argmax(np.asarray(bad.count) > 0)
+        nonfinite = int(np.sum(bad.count))
+        yield Round(
+            flow=averaged,
+            elbo=elbo,
+            step_size=step_size,
+            gradients=STEPS * BATCH,
+            skipped=int(state.skipped),
+            nonfinite=nonfinite,
+            first_nonfinite=(np.asarray(bad.z)[first], float(bad.log_density[first])) if nonfinite else None,
+        )
         if elbo < best + _WORTHWHILE:
             step_size /= 3
         best = max(elbo, best)
@@ -102,14 +120,14 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
 @Compiled
 def _train(
     target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_size: Array
-) -> tuple[_State, Float[Array, " steps"]]:
+) -> tuple[_State, Float[Array, " steps"], _Bad]:
     """One round as a scan over steps; `flow` gives the structure, `state` the parameters."""
     _, unravel = _ravel(flow)
-    location, scale_tril = whitening
+    location, scale_tril = jnp.asarray(whitening.location), jnp.asarray(whitening.scale_tril)
     log_det = jnp.log(jnp.diag(scale_tril)).sum()
     whitened = jax.value_and_grad(lambda u: target.log_density(location + scale_tril @ u) + log_det)
 
-    def step(state: _State, base: Float[Array, "batch dim"]) -> tuple[_State, Float[Array, ""]]:
+    def step(state: _State, base: Float[Array, "batch dim"]) -> tuple[_State, tuple[Array, _Bad]]:
         def push(parameters: Array) -> tuple[Array, tuple[Array, Array]]:
             flow = unravel(parameters)
             u, log_q, score = jax.vmap(lambda e: forward_with_score(flow, e))(base)
@@ -122,9 +140,14 @@ def _train(
         path = jnp.where(usable[:, None], score_q - score_p, 0) / jnp.maximum(count, 1)
         (gradient,) = pull_back(path)
         elbo = jnp.where(usable, log_p - log_q, 0).sum() / count
-        return _update(state, gradient, usable, step_size), elbo
+        # a density of zero (-inf) is no fault
+        bad = ~usable & ~jnp.isneginf(log_p)
+        one = jnp.argmax(bad)
+        found = _Bad(bad.sum(), location + scale_tril @ u[one], log_p[one] - log_det)
+        return _update(state, gradient, usable, step_size), (elbo, found)
 
-    return jax.lax.scan(step, state, base)
+    state, (elbos, bad) = jax.lax.scan(step, state, base)
+    return state, elbos, bad
 
 
 def _update(
@@ -151,7 +174,6 @@ def _update(
         step_scale=jnp.where(back, state.step_scale / 3, state.step_scale),
         bad_in_row=jnp.where(back, 0, bad_in_row),
         skipped=state.skipped + ~good,
-        nonfinite=state.nonfinite + (~usable).sum(),
     )
 
 
@@ -182,7 +204,6 @@ def _beginning(flow: Flow) -> _State:
         step_scale=leaf(np.ones(())),
         bad_in_row=zero,
         skipped=zero,
-        nonfinite=zero,
     )
 
 

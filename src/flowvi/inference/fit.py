@@ -15,9 +15,11 @@ from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.correct import unique_draws
 from flowvi.inference.density import Density
 from flowvi.inference.judge import judge
+from flowvi.inference.preflight import describe_point
 from flowvi.inference.search import Search, builder
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
+from flowvi.targets.base import Target
 from flowvi.targets.of_model import target_of
 
 
@@ -83,6 +85,9 @@ def fit(
         search = Search(density, rng, draws)
         search.run(build, always=flow != "auto")
         fitted, weighted = search.correct()
+        if ledger.out_of_time() and weighted.most_unique < draws:
+            search.notes.append(f"The budget allowed {weighted.most_unique:,} of the {draws:,} draws.")
+            draws = weighted.most_unique
         chosen = unique_draws(weighted, draws, rng)
         ledger.enter("judge")
         verdict = judge(
@@ -96,6 +101,7 @@ def fit(
             improper=target.improper,
             endless=search.endless,
             nonfinite=ledger.nonfinite,
+            nonfinite_example=_nonfinite_example(target, ledger),
         )
         z = weighted.z[chosen]
         return Posterior(
@@ -112,3 +118,11 @@ def fit(
             effective_draws=min(float(draws), weighted.ess_ratio * len(weighted.z)),
             coordinates=target.coordinates,
         )
+
+
+def _nonfinite_example(target: Target, ledger: Ledger) -> str:
+    if ledger.first_nonfinite is None:
+        return ""
+    z, value = ledger.first_nonfinite
+    what = f"{value:.6g} with a gradient that is not finite" if np.isfinite(value) else f"{value:.6g}"
+    return f"for one {what} at {describe_point(target, z)}"

@@ -34,7 +34,7 @@ class Verdict:
         drift: movement of short chains started from the draws, per parameter; empty where not run.
         modes: what the starts found: how many starts, how many reached a mode, the modes' log densities
             and local evidence.
-        nonfinite: evaluations of the target that were NaN or +inf.
+        nonfinite: evaluations of the target that were NaN or +inf, or had a gradient that is not finite.
     """
 
     level: Level
@@ -61,6 +61,7 @@ def judge(
     notes: tuple[str, ...],
     improper: tuple[str, ...],
     nonfinite: int,
+    nonfinite_example: str,
     endless: tuple[str, ...],
 ) -> Verdict:
     """Decide from the importance weights, the modes that the starts found, and how the fit ended.
@@ -73,7 +74,8 @@ def judge(
         converged: whether the optimiser had come to rest.
         notes: what cut the fit short, in sentences.
         improper: parameters with improper priors.
-        nonfinite: evaluations that were NaN or +inf.
+        nonfinite: evaluations that were NaN or +inf, or had a gradient that is not finite.
+        nonfinite_example: what one of them was, and where.
         endless: coordinates along which the density does not fall off.
     """
     found, missed = _modes(weighted, modes, log_q_at_modes)
@@ -88,11 +90,12 @@ def judge(
             f"The density does not fall off along {_names(endless)}: the posterior may not integrate. Give "
             "it a proper prior.",
         )
-    if level == "good" and nonfinite > 0:
+    if nonfinite > 0:
         reasons.append(
-            f"{nonfinite} evaluations of the log density were NaN or +inf; those draws have weight zero."
+            f"{nonfinite:,} evaluations of the log density or its gradient were not finite, "
+            f"{nonfinite_example}. They were left out: draws of NaN or +inf have weight zero."
         )
-        if weighted.nonfinite > 0.001 * len(weighted.z):
+        if level == "good" and weighted.nonfinite > 0.001 * len(weighted.z):
             level = "inconclusive"
     if not converged and level != "good":
         reasons.append("Training had not come to rest.")

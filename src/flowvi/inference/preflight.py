@@ -98,7 +98,7 @@ def _worst_coordinate(density: Density, z: np.ndarray, value: float, grad: np.nd
 
 def _no_positive_infinity(target: Target, z: np.ndarray, value: np.ndarray) -> None:
     if np.isposinf(value).any():
-        where = _at(target, z[np.isposinf(value)][0])
+        where = describe_point(target, z[np.isposinf(value)][0])
         raise DensityError(
             f"The log density is +inf at {where}. A density must be finite or zero (-inf): look for a log "
             f"of zero with the "
@@ -107,7 +107,7 @@ def _no_positive_infinity(target: Target, z: np.ndarray, value: np.ndarray) -> N
 
 
 def _describe(target: Target, z: np.ndarray, value: np.ndarray, grad: np.ndarray) -> str:
-    where = _at(target, z[0])
+    where = describe_point(target, z[0])
     if np.isneginf(value).all():
         return (
             f"The log density is -inf at all {len(z)} starts, for example at {where}. The data may be "
@@ -128,7 +128,7 @@ def _describe(target: Target, z: np.ndarray, value: np.ndarray, grad: np.ndarray
     )
 
 
-def _at(target: Target, z: np.ndarray) -> str:
+def describe_point(target: Target, z: np.ndarray) -> str:
     """A point in the model's own terms: the first few scalars."""
     scalars = []
     for name, values in target.constrain(z[None]).items():

@@ -11,13 +11,14 @@ from flowvi.errors import DensityError, FlowError
 from flowvi.flows import Flow, whiten
 from flowvi.inference.correct import (
     LEAST_ESS,
+    LEAST_PROPOSALS,
     MOST_PROPOSALS,
     Weighted,
     weigh,
     weigh_for_unique,
     with_best_tails,
 )
-from flowvi.inference.density import VALUES, Density
+from flowvi.inference.density import Density
 from flowvi.inference.explore import Mode, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
@@ -62,6 +63,7 @@ class Search:
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
         self.proposal = gaussian_proposal(self.gaussian)
         self.fitted: Weighted | None = None
+        self._begun: Weighted | None = None
         self.weighted: Weighted | None = None
         self.endless: tuple[str, ...] = ()
         self.converged = False
@@ -121,7 +123,7 @@ class Search:
             return fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
         except KeyboardInterrupt:
             self.notes.append("Interrupted in stage 'correct': these weights are of few draws.")
-            weighted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
+            weighted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
             return self.fitted or weighted, weighted
 
     def _explore(self) -> None:
@@ -150,7 +152,7 @@ class Search:
         self._use(gaussian_proposal(gaussian))
 
     def _use(self, proposal: Proposal) -> None:
-        self.proposal, self.fitted, self.weighted = proposal, None, None
+        self.proposal, self.fitted, self.weighted, self._begun = proposal, None, None, None
 
     def _gaussian_carries(self) -> bool:
         _, quick = self._choose_tails()
@@ -170,9 +172,10 @@ class Search:
             rounds(self._density.target, self.gaussian, flow, self._rng), start=1
         ):
             self._ledger.spend(trained.gradients)
-            self._ledger.nonfinite += trained.nonfinite
+            if trained.first_nonfinite is not None:
+                self._ledger.count_nonfinite(trained.nonfinite, trained.first_nonfinite)
             proposal = flow_proposal(whiten(trained.flow, *self.gaussian))
-            fitted = weigh(self._density, proposal, self._rng, 2 * VALUES)
+            fitted = weigh(self._density, proposal, self._rng, LEAST_PROPOSALS)
             self._use(proposal)
             self.fitted = fitted
             self._ledger.show(
@@ -191,13 +194,17 @@ class Search:
 
     def _choose_tails(self) -> tuple[Weighted, Weighted]:
         """Weighted draws of q as it was fitted, and with the tails it has from now on."""
-        self.fitted = weigh(self._density, self.proposal, self._rng, 2 * VALUES)
+        self.fitted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
         self.proposal, quick = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
+        # draws that tails were chosen by are no fair sample of the weights
+        self._begun = quick if quick is self.fitted else None
         self._ledger.show(self.fitted.elbo.value, self.fitted.sd_log_weights, quick.khat)
         return self.fitted, quick
 
     def _weigh_for_draws(self, most: int) -> Weighted:
-        self.weighted = weigh_for_unique(self._density, self.proposal, self._rng, self._least, most)
+        self.weighted = weigh_for_unique(
+            self._density, self.proposal, self._rng, self._least, most, self._begun
+        )
         return self.weighted
 
 
