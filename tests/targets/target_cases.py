@@ -56,6 +56,15 @@ def groups(group, y):
     numpyro.sample("y", dist.StudentT(4, a[group], 1.0), obs=y)
 
 
+def mixture(y):
+    w = numpyro.sample("w", dist.Dirichlet(jnp.array([2.0, 3.0])))
+    mu = numpyro.sample("mu", dist.Normal(jnp.array([0.0, 3.0]), 1.0).to_event(1))
+    with numpyro.plate("row", len(y)):
+        k = numpyro.sample("k", dist.Categorical(w), infer={"enumerate": "parallel"})
+        centre = numpyro.deterministic("centre", mu[k])
+        numpyro.sample("y", dist.Normal(centre, 1.0), obs=y)
+
+
 def improper():
     mu = numpyro.sample("mu", dist.ImproperUniform(dist.constraints.real, (), ()))
     s = numpyro.sample("s", dist.ImproperUniform(dist.constraints.positive, (), ()))

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 import scipy.stats
 from numpyro.infer.util import log_density
-from target_cases import GROUP, NUMPYRO, SIGMA, TARGETS, X, Y, eight_schools, grid, groups, triangle
+from target_cases import GROUP, NUMPYRO, SIGMA, TARGETS, X, Y, eight_schools, grid, groups, mixture, triangle
 
 from flowvi import Target
 from flowvi.errors import DataError, ModelError, SupportError
@@ -82,6 +82,53 @@ def test_deterministics_come_with_the_draws(schools):
     assert set(draws) == {"mu", "tau", "z", "theta"}
     expected = draws["mu"][:, None] + draws["tau"][:, None] * draws["z"]
     np.testing.assert_allclose(draws["theta"], expected, rtol=1e-14)
+
+
+MIXED = np.array([0.1, 3.0, 2.2, -0.3, 1.5])
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return Target.from_numpyro(mixture, MIXED)
+
+
+def test_enumerated_sites_are_summed_out(mixed, x64):
+    assert mixed.coordinates == ("w[0]", "mu[0]", "mu[1]")
+    z = np.array([0.4, 0.5, 2.5])
+    draws = mixed.constrain(z[None])
+    w, mu = draws["w"][0], draws["mu"][0]
+    by_hand = (
+        scipy.stats.dirichlet([2, 3]).logpdf(w)
+        + scipy.stats.norm([0, 3]).logpdf(mu).sum()
+        + scipy.special.logsumexp(np.log(w) + scipy.stats.norm(mu).logpdf(MIXED[:, None]), axis=1).sum()
+        # w_0 is a logistic function of z_0
+        + np.log(w).sum()
+    )
+    assert mixed.log_density(jnp.asarray(z)) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_enumerated_sites_are_drawn_given_the_others_and_the_data(mixed):
+    n = 4000
+    z = np.array([0.4, 0.5, 2.5])
+    draws = mixed.constrain(np.tile(z, (n, 1)), seed=1)
+    assert draws["k"].shape == draws["centre"].shape == (n, 5)
+    w, mu = draws["w"][0], draws["mu"][0]
+    joint = w * scipy.stats.norm(mu).pdf(MIXED[:, None])
+    share = joint[:, 1] / joint.sum(1)
+    error = np.sqrt(share * (1 - share) / n)
+    assert np.all(np.abs(draws["k"].mean(0) - share) < 4 * error)
+    # sites of one draw belong together
+    np.testing.assert_array_equal(draws["centre"], np.take_along_axis(draws["mu"], draws["k"].astype(int), 1))
+    assert mixed.log_likelihood(draws) == {}
+
+
+def test_predictions_draw_enumerated_sites_anew(mixed):
+    n = 4000
+    draws = mixed.constrain(np.tile([0.4, 0.5, 2.5], (n, 1)))
+    y = mixed.predictive(draws, 0, (np.zeros(3),), {})["y"]
+    assert y.shape == (n, 3)
+    mean = draws["w"][0] @ draws["mu"][0]
+    assert y.mean() == pytest.approx(mean, abs=4 * y.std() / np.sqrt(y.size))
 
 
 def test_data_that_a_model_inspects_become_constants():
@@ -172,6 +219,11 @@ def observed_only(y):
     numpyro.sample("y", dist.Normal(0, 1), obs=y)
 
 
+def discrete_without_end(y):
+    k = numpyro.sample("k", dist.Poisson(3.0), infer={"enumerate": "parallel"})
+    numpyro.sample("y", dist.Normal(k, 1), obs=y)
+
+
 def discrete_latent(y):
     k = numpyro.sample("k", dist.Poisson(3.0))
     numpyro.sample("y", dist.Normal(k, 1), obs=y)
@@ -195,7 +247,13 @@ BAD = {
         discrete_latent,
         Y,
         ModelError,
-        "'k' in discrete_latent is discrete.*Poisson.*Sum it out",
+        "'k' in discrete_latent is discrete.*Poisson.*mark it.*enumerate.*sum it out",
+    ),
+    "a discrete latent of too many values": (
+        discrete_without_end,
+        Y,
+        ModelError,
+        "'k' in discrete_without_end is discrete.*Poisson.*finitely many",
     ),
     "a subsampling plate": (subsampled, Y, ModelError, "'rows' in subsampled subsamples 2 of 8.*Remove"),
     "numpyro.param": (with_param, Y, ModelError, "'mu' in with_param.*no prior.*numpyro.sample"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -24,6 +24,8 @@ try:
     from numpyro.distributions import ImproperUniform, Unit, biject_to
     from numpyro.infer import Predictive, log_likelihood
     from numpyro.infer.util import constrain_fn, potential_energy
+
+    from flowvi.targets._enumeration import first_free_dim, is_enumerated, summed_log_density, with_discrete
 except ImportError as error:
     raise DependencyError("NumPyro models need NumPyro: pip install 'flowvi[numpyro]'.") from error
 
@@ -34,6 +36,13 @@ class _Site(eqx.Module):
     name: str
     shape: tuple[int, ...]
     unconstrained_shape: tuple[int, ...]
+
+
+class _Enumeration(NamedTuple):
+    """Discrete sites that are summed out, and the first axis left of all plates."""
+
+    first_dim: int
+    names: tuple[str, ...]
 
 
 @final
@@ -59,6 +68,7 @@ class NumpyroTarget(Target):
     improper: tuple[str, ...] = eqx.field(static=True)
     model: Callable = eqx.field(static=True)
     sites: tuple[_Site, ...] = eqx.field(static=True)
+    enumeration: _Enumeration | None = eqx.field(static=True)
     given: Arguments
 
     @staticmethod
@@ -67,11 +77,11 @@ class NumpyroTarget(Target):
         """Trace the model abstractly and describe its latent sites.
 
         Raises:
-            ModelError: the model has no parameters, a discrete latent, a subsampling plate or
-                `numpyro.param` sites.
+            ModelError: the model has no parameters, a discrete latent that is not enumerated, a subsampling
+                plate or `numpyro.param` sites.
             DataError: an argument is an array that is not numeric.
         """
-        given, (sites, improper) = trace_with(
+        given, (sites, improper, enumeration) = trace_with(
             Arguments.split(args, kwargs or {}), lambda given: _latent_sites(model, given)
         )
         if not sites:
@@ -86,18 +96,26 @@ class NumpyroTarget(Target):
             improper=improper,
             model=model,
             sites=sites,
+            enumeration=enumeration,
             given=given,
         )
 
     def log_density(self, z: Float[Array, " dim"]) -> Float[Array, ""]:
         """log p(parameters, data) + log |det d parameters / dz|, by NumPyro's own replay of the model."""
         args, kwargs = self.given.join()
+        if self.enumeration is not None:
+            first_dim = self.enumeration.first_dim
+            return summed_log_density(self.model, first_dim, args, kwargs, self._unravel(z))
         return jnp.negative(potential_energy(self.model, args, kwargs, self._unravel(z)))
 
     @double_precision
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
-        """Latent and deterministic sites at unconstrained points (n, dim); `seed` has no effect."""
-        return {k: np.asarray(v) for k, v in _constrain(self, jnp.asarray(z)).items()}
+        """Latent and deterministic sites at unconstrained points (n, dim); enumerated sites are drawn, by
+        `seed`, given the others and the data."""
+        if self.enumeration is None:
+            return _float64(_constrain(self, jnp.asarray(z)))
+        keys = jax.random.split(jax.random.key(seed), len(z))
+        return _float64(_constrain_and_draw(self, self.enumeration, jnp.asarray(z), keys))
 
     @double_precision
     def unconstrain(self, parameters: Mapping[str, Any]) -> Float[np.ndarray, " dim"]:
@@ -145,7 +163,10 @@ class NumpyroTarget(Target):
 
     @double_precision
     def log_likelihood(self, draws: Draws) -> Draws:
-        """Pointwise log likelihood of each observed site; `numpyro.factor` terms have none."""
+        """Pointwise log likelihood of each observed site; `numpyro.factor` terms have none, nor have models
+        with enumerated sites, over which a point's likelihood would be a sum."""
+        if self.enumeration is not None:
+            return {}
         args, kwargs = self.given.join()
         out = log_likelihood(self.model, self._latents(draws), *args, parallel=False, **kwargs)
         return {name: np.asarray(out[name]) for name in self.observed_data()}
@@ -186,11 +207,27 @@ class NumpyroTarget(Target):
         return {s.name: jnp.asarray(draws[s.name]) for s in self.sites}
 
 
+def _float64(draws: dict[str, Array]) -> Draws:
+    return {name: np.asarray(value, np.float64) for name, value in draws.items()}
+
+
 @eqx.filter_jit
 def _constrain(target: NumpyroTarget, z: Float[Array, "n dim"]) -> dict[str, Array]:
     args, kwargs = target.given.join()
     replay = partial(constrain_fn, target.model, args, kwargs, return_deterministic=True)
     return jax.vmap(lambda one: replay(target._unravel(one)))(z)
+
+
+@eqx.filter_jit
+def _constrain_and_draw(
+    target: NumpyroTarget, enumeration: _Enumeration, z: Float[Array, "n dim"], keys: Array
+) -> dict[str, Array]:
+    args, kwargs = target.given.join()
+
+    def one(z: Array, key: Array) -> dict[str, Array]:
+        return with_discrete(target.model, *enumeration, target._unravel(z), key, args, kwargs)
+
+    return jax.vmap(one)(z, keys)
 
 
 @eqx.filter_jit
@@ -202,16 +239,26 @@ def _unconstrain(target: NumpyroTarget, parameters: dict[str, Array]) -> Float[A
     return jnp.concatenate(parts)
 
 
-def _latent_sites(model: Callable, given: Arguments) -> tuple[tuple[_Site, ...], tuple[str, ...]]:
-    """Names and shapes of the latent sites, and which of them have improper priors; nothing is computed."""
+def _latent_sites(
+    model: Callable, given: Arguments
+) -> tuple[tuple[_Site, ...], tuple[str, ...], _Enumeration | None]:
+    """Names and shapes of the latent sites, which of them have improper priors, and which are to be summed
+    out; nothing is computed."""
     found: list[_Site] = []
     improper: list[str] = []
+    discrete: list[str] = []
+    first_dim = -1
 
     def describe(given: Arguments) -> None:
+        nonlocal first_dim
         args, kwargs = given.join()
-        for name, site in _trace_inside_support(model, args, kwargs).items():
+        sites = _trace_inside_support(model, args, kwargs)
+        first_dim = first_free_dim(sites)
+        for name, site in sites.items():
             _check(model, name, site)
-            if site["type"] == "sample" and not site["is_observed"]:
+            if _is_discrete_latent(site):
+                discrete.append(name)
+            elif site["type"] == "sample" and not site["is_observed"]:
                 shape = site["fn"].shape()
                 found.append(_Site(name, shape, biject_to(site["fn"].support).inverse_shape(shape)))
                 base = site["fn"]
@@ -221,7 +268,11 @@ def _latent_sites(model: Callable, given: Arguments) -> tuple[tuple[_Site, ...],
                     improper.append(name)
 
     eqx.filter_eval_shape(describe, given)
-    return tuple(found), tuple(improper)
+    return tuple(found), tuple(improper), _Enumeration(first_dim, tuple(discrete)) if discrete else None
+
+
+def _is_discrete_latent(site: Mapping[str, Any]) -> bool:
+    return site["type"] == "sample" and not site["is_observed"] and site["fn"].support.is_discrete
 
 
 def _trace_inside_support(model: Callable, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,13 +300,13 @@ def _check(model: Callable, name: str, site: dict[str, Any]) -> None:
             f"mini-batches are not "
             "supported. Remove `subsample_size`: gradients are evaluated in chunks that fit in memory."
         )
-    if site["type"] == "sample" and not site["is_observed"] and site["fn"].support.is_discrete:
+    if _is_discrete_latent(site) and not is_enumerated(site):
         raise ModelError(
             f"Parameter '{name}' in {_name(model)} is discrete ({type(site['fn']).__name__}); flows need "
             f"continuous "
-            "parameters. Sum it out of the model, for example with `dist.MixtureSameFamily` or a "
-            "`numpyro.factor` of its "
-            "log-sum-exp."
+            "parameters. Where it has finitely many values, mark it to be summed out, with "
+            'infer={"enumerate": "parallel"}; or sum it out in the model, for example with '
+            "`dist.MixtureSameFamily` or a `numpyro.factor` of its log-sum-exp."
         )
 
 
