@@ -101,18 +101,19 @@ def _fit(options: argparse.Namespace) -> None:
     if options.out is not None:
         posterior.save(options.out)
         print(f"saved: {options.out}")
-    print(f"verdict: {posterior.verdict.level}")
 
 
 def _print(posterior: Posterior) -> None:
+    # the table ends with the line "verdict: LEVEL"
     print(posterior.summary())
+    for reason in posterior.verdict.reasons:
+        print(f"  - {reason}")
     evidence = posterior.log_evidence
     if evidence is None:
         print("log evidence: none, see the verdict")
     else:
         error = "" if evidence.standard_error is None else f" (standard error {evidence.standard_error:.4f})"
         print(f"log evidence: {evidence.value:.4f}{error}")
-    print(posterior.verdict)
 
 
 def _read_data(path: Path) -> dict[str, Any]:
