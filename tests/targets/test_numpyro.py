@@ -182,6 +182,52 @@ def test_predictions_of_the_data_and_of_new_data(schools):
     np.testing.assert_allclose(narrow, draws["theta"], atol=0.1)
 
 
+def line(X, y=None):
+    b = numpyro.sample("b", dist.Normal(0, 1))
+    numpyro.sample("y", dist.Normal(b * X, 0.01), obs=y)
+
+
+def any_line(*args, **kwargs):
+    line(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("model", "fitted_by_name", "new_by_name"),
+    [
+        (line, False, False),
+        (line, False, True),
+        (line, True, False),
+        (line, True, True),
+        (numpyro.handlers.scope(line, prefix="s"), True, False),
+        # it does not say what its arguments are called
+        (any_line, False, False),
+        (any_line, True, True),
+    ],
+)
+def test_new_data_take_the_place_of_the_old_by_position_or_by_name(model, fitted_by_name, new_by_name):
+    args, kwargs = ((), {"X": X, "y": X}) if fitted_by_name else ((X, X), {})
+    target = Target.from_numpyro(model, *args, **kwargs)
+    new = np.array([1.0, 10.0, 100.0])
+    draws = target.constrain(np.ones((2, 1)))
+    args, kwargs = ((), {"X": new}) if new_by_name else ((new,), {})
+    (predicted,) = target.predictive(draws, 0, args, kwargs).values()
+    np.testing.assert_allclose(predicted, [new, new], atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ((), {"Z": X}, r"line\(X, y=None\).*unexpected keyword argument 'Z'"),
+        ((X, X, X), {}, "too many positional"),
+        ((X,), {"X": X}, "multiple values for argument 'X'"),
+    ],
+)
+def test_new_data_that_a_model_does_not_take_are_an_error(args, kwargs, words):
+    target = Target.from_numpyro(line, X, X)
+    with pytest.raises(DataError, match=words):
+        target.predictive(target.constrain(np.zeros((1, 1))), 0, args, kwargs)
+
+
 def test_observed_data_dims_and_coords():
     counts = np.array([[1, 0], [3, 2], [0, 5]])
     target = Target.from_numpyro(grid, counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
@@ -151,9 +152,12 @@ class NumpyroTarget(Target):
 
     @double_precision
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
-        """Draws of the observed sites, with the model's own arguments unless new ones are given."""
-        own_args, own_kwargs = self.given.join()
-        args, kwargs = args or own_args, {**own_kwargs, **kwargs}
+        """Draws of the observed sites, with the model's own arguments where no new ones are given.
+
+        Raises:
+            DataError: the model takes no such arguments.
+        """
+        args, kwargs = _overlay(self.model, self.given.join(), (args, kwargs))
         observed = list(self.observed_data())
         predictive = Predictive(
             handlers.uncondition(self.model), posterior_samples=self._latents(draws), return_sites=observed
@@ -205,6 +209,29 @@ class NumpyroTarget(Target):
 
     def _latents(self, draws: Draws) -> dict[str, Array]:
         return {s.name: jnp.asarray(draws[s.name]) for s in self.sites}
+
+
+def _overlay(
+    model: Callable, old: tuple[tuple, Mapping[str, Any]], new: tuple[tuple, Mapping[str, Any]]
+) -> tuple[tuple, dict[str, Any]]:
+    """The old arguments with the new ones in their place, each given by position or by name.
+
+    Raises:
+        DataError: the model takes no such arguments.
+    """
+    signature = inspect.signature(model)
+    bound = signature.bind_partial(*old[0], **old[1])
+    try:
+        arguments = signature.bind_partial(*new[0], **new[1]).arguments
+    except TypeError as error:
+        raise DataError(
+            f"{_name(model)}{signature} cannot be called with these new data: {error}."
+        ) from error
+    for name, value in arguments.items():
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            value = {**bound.arguments.get(name, {}), **value}
+        bound.arguments[name] = value
+    return bound.args, bound.kwargs
 
 
 def _float64(draws: dict[str, Array]) -> Draws:
