@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from flowvi.compiling import Compiled
 from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
-from flowvi.inference.memory import batch_map
+from flowvi.memory import batch_map
 from flowvi.targets.base import Target
 
 BATCH = 32

@@ -19,8 +19,8 @@ from flowvi.compiling import Compiled
 from flowvi.flows import Flow
 from flowvi.flows.score import forward_with_score
 from flowvi.inference.gaussian import Gaussian
-from flowvi.inference.memory import batch_map
 from flowvi.inference.proposal import base_draws
+from flowvi.memory import batch_map
 from flowvi.targets.base import Target
 
 BATCH = 128

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array
 
 from flowvi.errors import DependencyError, ModelError
+from flowvi.memory import batch_map
 
 # An `enable_x64` context hides the process-wide flag from its own thread only: a fresh thread reads the flag.
 with ThreadPoolExecutor(1) as _pool:
@@ -203,7 +204,7 @@ def map_rows(
 
 @eqx.filter_jit
 def _map_rows(program: Program, data: tuple[Array, ...], rows: Sequence[Array]) -> Sequence[Array]:
-    return jax.vmap(lambda *row: program(*row, *data))(*rows)
+    return batch_map(lambda row: program(*row, *data), list(rows))
 
 
 def evaluate(variables: Sequence[Any], shared: Mapping[Any, np.ndarray]) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree
 
 from flowvi.bijections import Bijection, Identity, SupportTree, support
 from flowvi.errors import CannotSimulateError, DataError, ModelError, SupportError
+from flowvi.memory import batch_map
 from flowvi.precision import double_precision
 from flowvi.targets.arguments import Arguments, trace_with
 from flowvi.targets.base import Draws, Target
@@ -173,7 +174,7 @@ def _is_support(node: Any) -> bool:
 
 @eqx.filter_jit
 def _constrain(supports: SupportTree, z: Float[Array, "n dim"]) -> PyTree:
-    return jax.vmap(lambda one: supports.forward_and_log_det(one)[0])(z)
+    return batch_map(lambda one: supports.forward_and_log_det(one)[0], z)
 
 
 def _support(name: str, leaf: Any, spec: Any) -> Bijection:

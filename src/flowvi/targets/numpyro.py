@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from flowvi.errors import DataError, DependencyError, ModelError, SupportError
+from flowvi.memory import batch_map
 from flowvi.precision import double_precision
 from flowvi.targets.arguments import Arguments, trace_with
 from flowvi.targets.base import Draws, Target
@@ -242,7 +243,7 @@ def _float64(draws: dict[str, Array]) -> Draws:
 def _constrain(target: NumpyroTarget, z: Float[Array, "n dim"]) -> dict[str, Array]:
     args, kwargs = target.given.join()
     replay = partial(constrain_fn, target.model, args, kwargs, return_deterministic=True)
-    return jax.vmap(lambda one: replay(target._unravel(one)))(z)
+    return batch_map(lambda one: replay(target._unravel(one)), z)
 
 
 @eqx.filter_jit
@@ -251,10 +252,11 @@ def _constrain_and_draw(
 ) -> dict[str, Array]:
     args, kwargs = target.given.join()
 
-    def one(z: Array, key: Array) -> dict[str, Array]:
+    def one(z_and_key: tuple[Array, Array]) -> dict[str, Array]:
+        z, key = z_and_key
         return with_discrete(target.model, *enumeration, target._unravel(z), key, args, kwargs)
 
-    return jax.vmap(one)(z, keys)
+    return batch_map(one, (z, keys))
 
 
 @eqx.filter_jit

@@ -8,27 +8,29 @@ from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
 LIMIT = 2**30
 """Bytes that the intermediate arrays of one chunk may take, were none of them freed or fused."""
 
 
-def batch_map(function: Callable[[Array], PyTree], x: Float[Array, "n ..."]) -> PyTree:
+def batch_map(function: Callable[[Any], PyTree], x: PyTree[Array]) -> PyTree:
     """`jax.vmap(function)(x)`, in chunks where all points at once would take more than a gigabyte.
+
+    `x` is an array or a tree of arrays of the same length.
 
     The size of a chunk is read off the function's own intermediate arrays, so a model of a few rows is one
     batch and one of a million rows a few points at a time.
     """
-    point = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+    point = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)
     program, out = jax.make_jaxpr(function, return_shape=True)(point)
     structure = jax.tree.structure(out)
 
-    def traced(one: Array) -> PyTree:
-        return jax.tree.unflatten(structure, jaxpr_as_fun(program)(one))
+    def traced(one: PyTree[Array]) -> PyTree:
+        return jax.tree.unflatten(structure, jaxpr_as_fun(program)(*jax.tree.leaves(one)))
 
     chunk = max(1, LIMIT // max(1, _bytes(program)))
-    if chunk >= len(x):
+    if chunk >= len(jax.tree.leaves(x)[0]):
         return jax.vmap(traced)(x)
     return jax.lax.map(traced, x, batch_size=int(chunk))
 
