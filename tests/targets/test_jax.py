@@ -126,6 +126,11 @@ def density(p):
 
 BAD = {
     "no parameters": (lambda: Target.from_log_density(density, {}), ModelError, "no parameters"),
+    "two parameters of one name": (
+        lambda: Target.from_log_density(density, {"a": {"b/c": 0.0}, "a/b": {"c": 0.0}}),
+        ModelError,
+        "more than one parameter named 'a/b/c'",
+    ),
     "an integer parameter": (
         lambda: Target.from_log_density(density, {"k": np.zeros(2, int)}),
         ModelError,

@@ -57,7 +57,7 @@ class JaxTarget(Target):
         """Describe the parameters by an example, which gives shapes only, never values.
 
         Raises:
-            ModelError: the example has no parameters, or one of integers.
+            ModelError: the example has no parameters, one of integers, or two of the same name.
             SupportError: a support names no parameter, is unknown, or does not fit.
             DensityError: the function does not return a scalar (see `flowvi.inference.preflight`).
         """
@@ -67,6 +67,12 @@ class JaxTarget(Target):
                 "`example` has no parameters. Give a pytree of arrays with the parameters' shapes."
             )
         names = tuple(_name(path) for path, _ in leaves)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ModelError(
+                f"`example` has more than one parameter named {', '.join(map(repr, twice))}, since names are "
+                "the keys on the way joined by '/'. Rename the key that holds a '/'."
+            )
         supports = dict(supports or {})
         unknown = [name for name in supports if name not in names]
         if unknown:
