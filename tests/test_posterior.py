@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import threading
 
@@ -328,8 +329,24 @@ def test_loaded_with_another_model(saved):
         flowvi.load(saved, target=3)
 
 
+@pytest.mark.parametrize(("x", "y"), [(X, Y + 0.01), (np.append(X, 3.0), np.append(Y, -5.0))])
+def test_loaded_with_other_data(saved, x, y):
+    with pytest.raises(ModelError, match=r"log density .* at the posterior's first draw.*the same data"):
+        flowvi.load(saved, target=flowvi.Target.from_numpyro(line, x, y))
+
+
+def test_loaded_with_a_function_that_needs_arguments(saved):
+    for model in (line, functools.partial(line, y=Y)):
+        with pytest.raises(ModelError, match=r"required argument: 'x'.*from_numpyro\(model, \*args"):
+            flowvi.load(saved, target=model)
+    loaded = flowvi.load(saved, target=lambda: line(X, Y))
+    assert loaded.sample(10)["a"].shape == (10,)
+
+
 def test_a_loaded_posterior_can_be_saved_again(saved, tmp_path):
     flowvi.load(saved).save(tmp_path)
+    with pytest.raises(ModelError, match="the same data"):
+        flowvi.load(tmp_path, target=flowvi.Target.from_numpyro(line, X, Y + 1))
     xr.testing.assert_identical(flowvi.load(tmp_path).to_arviz(), flowvi.load(saved).to_arviz())
 
 

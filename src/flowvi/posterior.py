@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.cache import kept_programs
 from flowvi.datatree import ModelRecord, record, record_to_save, require_log_likelihood, to_datatree
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.display import display
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 _LEAST_PROPOSED_FOR = 1000
 """Weights of fewer proposals are normalised too roughly, which draws the result towards q."""
+
+_CHECKED = 4
+"""At so many points the log density is saved, to tell at loading whether it is still the same."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +70,7 @@ class Posterior:
     effective_draws: float
     coordinates: tuple[str, ...]
     _saved: ModelRecord | None = None
+    _log_density: Float[np.ndarray, " few"] = dataclasses.field(default_factory=lambda: np.empty(0))
 
     @property
     def gradient_evaluations(self) -> int:
@@ -114,6 +120,7 @@ class Posterior:
         """
         return np.asarray(self._target("unconstrain").unconstrain(parameters), np.float64)
 
+    @kept_programs()
     @double_precision
     def sample(self, n: int, seed: int = 0) -> Draws:
         """More draws, corrected by importance weights as the first ones were; the verdict speaks for both.
@@ -154,6 +161,7 @@ class Posterior:
             )
         return _float64(target.constrain(weighted.z[unique_draws(weighted, n, rng)], seed))
 
+    @kept_programs()
     @double_precision
     def predictive(self, *args: Any, seed: int = 0, draws: int | None = None, **model_kwargs: Any) -> Draws:
         """Draws of the model's observed sites, one for each posterior draw.
@@ -180,6 +188,7 @@ class Posterior:
         used = {name: values[:draws] for name, values in self.draws.items()}
         return _float64(target.predictive(used, seed, args, model_kwargs))
 
+    @kept_programs()
     @double_precision
     def to_arviz(self, log_likelihood: bool = True) -> xr.DataTree:
         """The posterior in ArviZ's layout, with the model's dims and coords; independent draws are one chain.
@@ -216,6 +225,7 @@ class Posterior:
         """
         return summarise(self.draws, self.effective_draws, self.verdict.level)
 
+    @kept_programs()
     @double_precision
     def save(self, path: str | os.PathLike) -> None:
         """Write to a directory that `flowvi.load` reads; what else is in it stays.
@@ -231,9 +241,10 @@ class Posterior:
             (4000,)
         """
         if self.target is None:
-            model = self._loaded_record()
+            model, log_density = self._loaded_record(), self._log_density
         else:
             model = record_to_save(self.target, self.draws, len(self.z))
+            log_density = _log_density_at(self.target, self.z[:_CHECKED])
         facts = {
             "coordinates": self.coordinates,
             "verdict": {
@@ -247,7 +258,7 @@ class Posterior:
             "dims": model.dims,
             "log_likelihood_left_out": model.left_out,
         }
-        arrays = {"z": self.z, "log_weights": self.log_weights}
+        arrays = {"z": self.z, "log_weights": self.log_weights, "log_density": log_density}
         groups = {
             "draws": self.draws,
             "observed_data": model.observed_data,
@@ -271,6 +282,7 @@ class Posterior:
         return self._saved or ModelRecord({}, {}, "", {}, {})
 
 
+@kept_programs()
 @double_precision
 def load(path: str | os.PathLike, target: Any = None) -> Posterior:
     """A posterior that was saved; nothing in its files is executed.
@@ -282,7 +294,7 @@ def load(path: str | os.PathLike, target: Any = None) -> Posterior:
 
     Raises:
         SaveError: there is no posterior in the directory, or it is damaged, or of another version.
-        ModelError: the model given has other parameters.
+        ModelError: the model given has other parameters or data, or is a function that needs arguments.
 
     Example:
         >>> posterior = flowvi.load("run", target=flowvi.Target.from_numpyro(model, y, sigma))
@@ -323,6 +335,7 @@ def load(path: str | os.PathLike, target: Any = None) -> Posterior:
                 {name: tuple(dims) for name, dims in facts["dims"].items()},
                 groups["coords"],
             ),
+            _log_density=stored.arrays["log_density"],
         )
         _check_whole(posterior)
     return posterior if target is None else _with_target(posterior, target)
@@ -331,19 +344,52 @@ def load(path: str | os.PathLike, target: Any = None) -> Posterior:
 def _with_target(posterior: Posterior, model: Any) -> Posterior:
     from flowvi.targets.of_model import target_of
 
+    _require_no_arguments(model)
     target = target_of(model, (), {})
     if target.coordinates != posterior.coordinates:
         raise ModelError(
             f"The model given has the coordinates {_some(target.coordinates)}; the posterior was fitted to "
             f"one with {_some(posterior.coordinates)}. Give the model of the fit, with its arguments."
         )
+    saved = posterior._log_density
+    found = _log_density_at(target, posterior.z[:_CHECKED])
+    if not np.allclose(found, saved, rtol=1e-6, atol=1e-6, equal_nan=True):
+        raise ModelError(
+            f"The model given has the log density {found[0]:.8g} at the posterior's first draw; that of the "
+            f"fit had {saved[0]:.8g}. Its parameters are the same, but its data or priors are not: give the "
+            "model of the fit, with the same data."
+        )
     return dataclasses.replace(posterior, target=target)
+
+
+def _require_no_arguments(model: Any) -> None:
+    """Raise where a bare function is given in place of a target, and cannot be called so."""
+    if not callable(model):
+        return
+    try:
+        inspect.signature(model).bind()
+    except TypeError as error:
+        raise ModelError(
+            f"`target=` is a function that cannot be called as it is: {error}. Give it with its arguments: "
+            "flowvi.Target.from_numpyro(model, *args, **kwargs), or, for a JAX log density, "
+            "flowvi.Target.from_log_density(log_density, example, supports)."
+        ) from None
+    except ValueError:
+        # no signature to look at
+        return
+
+
+def _log_density_at(target: Target, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+    with display(progress=False) as silent:
+        return Density(target, Ledger(Budget(), silent)).value(z)
 
 
 def _check_whole(posterior: Posterior) -> None:
     """Raise ValueError where parts do not belong together."""
     n, dim = posterior.z.shape
     lengths = {len(posterior.log_weights), *(len(values) for values in posterior.draws.values())}
+    if len(posterior._log_density) != min(n, _CHECKED):
+        raise ValueError(f"{len(posterior._log_density)} values of the log density do not fit {n} points")
     if lengths != {n} or len(posterior.coordinates) != dim or posterior.q.dim != dim:
         raise ValueError(f"{n} points of dim {dim} do not fit the draws, the flow or the coordinates")
 
