@@ -15,7 +15,7 @@ import pytest
 
 import flowvi
 from flowvi.cli import main
-from flowvi.errors import DensityError
+from flowvi.errors import DensityError, SaveError
 
 COIN = """
 import numpyro
@@ -43,6 +43,7 @@ class FakePosterior:
     """Answers what the command line asks a posterior, and remembers where it was saved."""
 
     log_evidence: Any = None
+    unwritable: Path | None = None
     saved: list[Path] = field(default_factory=list)
 
     class Verdict:
@@ -55,6 +56,8 @@ class FakePosterior:
         return "the table"
 
     def save(self, path: Path) -> None:
+        if path == self.unwritable:
+            raise SaveError(f"Cannot save to {path}: No space left on device.")
         self.saved.append(path)
 
 
@@ -147,6 +150,9 @@ def test_a_model_file_imports_its_neighbours(fit, file) -> None:
         ("m.py", "def log_density(p): return 0.0", "not `example`"),
         ("m.py", "def model(): pass\ndata = [1]", "is a list"),
         ("m.py", "def model(heads): pass", "missing a required argument: 'heads'"),
+        ("m.py", "def model():\n  x = 1\n  raise KeyError('tau')", "m.py:3: KeyError: 'tau'"),
+        ("m.py", "def log_density(p):\n  return p['b']\nexample = {'a': 0.0}", "m.py:2: KeyError: 'b'"),
+        ("m.py", "def model():\n  raise ValueError('two\\nlines')", "m.py:2: ValueError: two"),
         ("m.txt", "", "neither a Python file"),
     ],
 )
@@ -165,6 +171,8 @@ def test_a_bad_model_file_is_one_line_on_stderr(fit, file, capsys, name, text, s
         ("[1, 2]", "holds a list"),
         ('{"heads": [[1], [1, 2]]}', "`heads` are lists of unequal lengths"),
         ('{"heads": ["a"]}', "`heads` are not numbers"),
+        ('{"heads": null}', "`heads` in "),
+        ('{"heads": [1, [null]]}', "are null, or have nulls in them"),
         ('{"heads": 7, "N": 1}', "unexpected keyword argument 'N'"),
     ],
 )
@@ -193,6 +201,33 @@ def test_an_unwritable_directory_is_found_before_the_fit(fit, file, capsys) -> N
     assert fit.model is None
 
 
+def test_a_relative_path_is_placed_as_well(fit, file, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(Path(file("m.py", "\nx = 1 / 0")).parent)
+    assert main(["fit", "m.py"]) == 2
+    assert "ModelError: m.py:2: ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_posterior_that_cannot_be_saved_any_more_goes_elsewhere(fit, file, tmp_path, capsys) -> None:
+    out = fit.posterior.unwritable = tmp_path / "run"
+    assert main(["fit", file("m.py", COIN), "--out", str(out)]) == 2
+    (elsewhere,) = fit.posterior.saved
+    assert elsewhere.is_dir()
+    elsewhere.rmdir()
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == f"saved: {elsewhere}"
+    assert f"SaveError: Cannot save to {out}" in printed.err
+
+
+def test_when_nothing_can_be_saved_the_first_error_is_told(fit, file, tmp_path, capsys, monkeypatch) -> None:
+    out = fit.posterior.unwritable = tmp_path / "run"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    monkeypatch.setattr("flowvi.cli._require_writable", lambda directory: None)
+    assert main(["fit", file("m.py", COIN), "--out", str(out)]) == 2
+    printed = capsys.readouterr()
+    assert "saved" not in printed.out
+    assert f"SaveError: Cannot save to {out}" in printed.err
+
+
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [(DensityError("nan at tau = 0"), 2, "nan at tau = 0"), (KeyboardInterrupt(), 130, "interrupted")],
@@ -215,7 +250,10 @@ def test_a_fit_from_file_to_directory(file, tmp_path, capsys) -> None:
     assert flowvi.load(out).draws["x"].mean() == pytest.approx(5.0, abs=0.15)
 
 
-@pytest.mark.parametrize("arguments", ["", "fit", "fit m.py --draws 0", "fit m.py --seed x"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["", "fit", "fit m.py --draws 0", "fit m.py --seed x", "fit m.py --seed -1", f"fit m.py --seed {2**63}"],
+)
 def test_a_wrong_call_says_so(arguments, capsys) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments.split())

@@ -10,7 +10,8 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--data", type=Path, metavar="DATA.json", help="data by name, in place of the file's own")
     option("--out", type=Path, metavar="DIR", help="directory to save the posterior to")
     option("--flow", default="auto", metavar="NAME", help="auto, gaussian, or the name of a flow (auto)")
-    option("--seed", type=int, default=0, metavar="N", help="random seed (0)")
+    option("--seed", type=_seed, default=0, metavar="N", help="random seed (0)")
     option("--draws", type=_count, default=4000, metavar="N", help="number of posterior draws (4000)")
     option("--quiet", action="store_true", help="show no progress")
     return parser
@@ -76,6 +77,14 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    # what a key of JAX takes
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"{number} is not a number from 0 to 2**63 - 1")
     return number
 
 
@@ -99,8 +108,25 @@ def _fit(options: argparse.Namespace) -> None:
     )
     _print(posterior)
     if options.out is not None:
-        posterior.save(options.out)
-        print(f"saved: {options.out}")
+        _save(posterior, options.out)
+
+
+def _save(posterior: Posterior, directory: Path) -> None:
+    """Save to the directory, or, where that fails after all, to a temporary one, so that nothing is lost.
+
+    Raises:
+        SaveError: the directory cannot be written to any more.
+    """
+    try:
+        posterior.save(directory)
+    except SaveError:
+        # where that fails as well, the first error says more
+        with suppress(SaveError, OSError):
+            rescue = Path(tempfile.mkdtemp(prefix="flowvi-"))
+            posterior.save(rescue)
+            print(f"saved: {rescue}")
+        raise
+    print(f"saved: {directory}")
 
 
 def _print(posterior: Posterior) -> None:
@@ -112,8 +138,7 @@ def _print(posterior: Posterior) -> None:
     if evidence is None:
         print("log evidence: none, see the verdict")
     else:
-        error = "" if evidence.standard_error is None else f" (standard error {evidence.standard_error:.4f})"
-        print(f"log evidence: {evidence.value:.4f}{error}")
+        print(f"log evidence: {evidence.value:.4f} (standard error {evidence.standard_error:.4f})")
 
 
 def _read_data(path: Path) -> dict[str, Any]:
@@ -128,7 +153,16 @@ def _read_data(path: Path) -> dict[str, Any]:
         raise DataError(f"The data file {path} is not JSON: {error}.") from error
     if not isinstance(data, dict):
         raise DataError(f"The data file {path} holds a {type(data).__name__}, not values by name.")
+    for name, value in data.items():
+        if _has_null(value):
+            # to a NumPyro model, None would say that the data are not observed
+            raise DataError(f"The data `{name}` in {path} are null, or have nulls in them: give numbers.")
     return data
+
+
+def _has_null(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(map(_has_null, parts))
 
 
 def _require_writable(directory: Path) -> None:
@@ -156,7 +190,9 @@ def _read_model(path: Path, data: dict[str, Any] | None) -> Any:
         if callable(model):
             from flowvi import Target
 
-            return Target.from_numpyro(model, **_arguments(path, names, data, "model"))
+            arguments = _arguments(path, names, data, "model")
+            with _errors_of(path):
+                return Target.from_numpyro(model, **arguments)
         if data is not None:
             raise DataError(f"The {type(model).__name__} in {path} holds its data already: leave out --data.")
         return model
@@ -167,7 +203,8 @@ def _read_model(path: Path, data: dict[str, Any] | None) -> Any:
     from flowvi.targets.jax import JaxTarget
 
     arguments = _arguments(path, names, data, "log_density", names["example"])
-    return JaxTarget.build(names["log_density"], names["example"], names.get("supports"), (), arguments)
+    with _errors_of(path):
+        return JaxTarget.build(names["log_density"], names["example"], names.get("supports"), (), arguments)
 
 
 def _run(path: Path) -> dict[str, Any]:
@@ -179,22 +216,35 @@ def _run(path: Path) -> dict[str, Any]:
     # Dataclasses look their module up by name; neighbours are imported as if the file were run as a script.
     sys.modules[spec.name] = module
     sys.path.insert(0, os.fspath(path.resolve().parent))
-    try:
+    with _errors_of(path):
         spec.loader.exec_module(module)
+    return vars(module)
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turn whatever the user's own file raises inside into one line that says where.
+
+    Raises:
+        ModelError: the code inside raised an error that is not flowvi's.
+    """
+    try:
+        yield
     except FlowviError:
         raise
     except Exception as error:
-        raise ModelError(f"{_place(path, error)}: {type(error).__name__}: {error}") from error
-    return vars(module)
+        said = str(error).strip().split("\n")[0]
+        raise ModelError(f"{_place(path, error)}: {type(error).__name__}: {said}") from error
 
 
 def _place(path: Path, error: Exception) -> str:
     """`file:line` of the last line of the user's own file that an error passed through."""
-    file = os.fspath(path)
+    # Python makes the path of a module absolute
+    file = os.path.abspath(path)
     if isinstance(error, SyntaxError) and error.filename == file:
-        return f"{file}:{error.lineno}"
+        return f"{path}:{error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f"{file}:{lines[-1]}" if lines else file
+    return f"{path}:{lines[-1]}" if lines else os.fspath(path)
 
 
 def _arguments(
