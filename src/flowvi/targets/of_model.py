@@ -10,7 +10,7 @@ from typing import Any
 from flowvi.errors import ModelError
 from flowvi.targets.base import Target
 
-RESERVED = ("seed", "flow", "budget", "draws", "progress", "example", "supports")
+RESERVED = ("model", "seed", "flow", "budget", "draws", "progress", "example", "supports", "checkpoint")
 """Names of `flowvi.fit`'s own arguments, which a model's may not share."""
 
 
@@ -45,7 +45,11 @@ def target_of(
             f"pymc.Model, a "
             "flowvi.StanModel, a flowvi.Target, or a JAX log density together with `example=`."
         )
-    clash = [name for name in _parameters(model) if name in RESERVED]
+    names = _parameters(model)
+    if example is not None:
+        # the parameters, which are passed by position
+        names = names[1:]
+    clash = [name for name in names if name in RESERVED]
     if clash:
         raise ModelError(
             f"The model's argument {clash[0]!r} is also an argument of flowvi.fit. Build the target first, "
