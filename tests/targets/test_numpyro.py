@@ -11,8 +11,9 @@ import scipy.stats
 from numpyro.infer.util import log_density
 from target_cases import GROUP, NUMPYRO, SIGMA, TARGETS, X, Y, eight_schools, grid, groups, mixture, triangle
 
+import flowvi
 from flowvi import Target
-from flowvi.errors import DataError, ModelError, SupportError
+from flowvi.errors import DataError, DensityError, ModelError, SupportError
 
 
 @pytest.fixture
@@ -338,3 +339,21 @@ def test_values_outside_a_dependent_support():
     target.unconstrain({"alpha": 0.3, "beta": 0.6})
     with pytest.raises(SupportError, match=r"'beta.*outside"):
         target.unconstrain({"alpha": 0.5, "beta": 0.6})
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        ([0.2, np.nan, 0.4], r"the observation y\[1\] = nan\. Look"),
+        ([0.2, 0.3, 1.5], r"is -inf for the observation y\[2\] = 1\.5\. Look"),
+        ([np.nan, 0.3, 1.5], r"y\[0\] = nan \(and 1 more of 3\)"),
+    ],
+)
+def test_an_observation_that_cannot_be_is_named(y, words):
+    def model(y):
+        a = numpyro.sample("a", dist.HalfNormal(1))
+        numpyro.deterministic("double", 2 * a)
+        numpyro.sample("y", dist.Beta(a, 2), obs=y)
+
+    with pytest.raises(DensityError, match=rf"at a = [\d.]+[.,] .*{words}"):
+        flowvi.fit(model, np.array(y), progress=False)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flowvi.errors import DataError, DependencyError, ModelError, SupportError
+import flowvi
+from flowvi.errors import DataError, DensityError, DependencyError, ModelError, SupportError
 
 pm = pytest.importorskip("pymc")
 
@@ -508,3 +509,10 @@ def test_a_target_works_whatever_the_flag():
             assert jax.config.jax_enable_x64 == value
     finally:
         jax.config.update("jax_enable_x64", flag)
+
+
+def test_an_observation_that_cannot_be_is_named():
+    with pm.Model() as model:
+        pm.Beta("y", pm.HalfNormal("a", 1), 2, observed=[0.2, 1.5])
+    with pytest.raises(DensityError, match=r"is -inf for the observation y\[1\] = 1\.5\. Look"):
+        flowvi.fit(model, progress=False)

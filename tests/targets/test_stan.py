@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import flowvi
 from flowvi.errors import (
     CannotSimulateError,
     DataError,
+    DensityError,
     DependencyError,
     ModelError,
     PrecisionError,
@@ -290,6 +292,12 @@ def test_rejected_points_and_exceptions(regression, x64):
     assert regression.explain(np.asarray(at())) == ""
     mixed = jax.vmap(regression.log_density)(jnp.stack([at(), at(alpha=101.0), at(alpha=-101.0)]))
     assert [bool(jnp.isfinite(mixed[0])), float(mixed[1]), bool(jnp.isnan(mixed[2]))] == [True, -np.inf, True]
+
+
+@needs_stan
+def test_what_the_program_says_where_it_rejects_every_start_reaches_the_user():
+    with pytest.raises(DensityError, match=r"-inf at all 8 starts, for example at x = [-.\d]+\. .*N is one"):
+        flowvi.fit(StanModel(PROGRAMS / "rejects.stan", {"N": 1}), progress=False)
 
 
 @needs_stan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from jaxtyping import Float
 
@@ -109,16 +111,14 @@ def _no_positive_infinity(target: Target, z: np.ndarray, value: np.ndarray) -> N
 def _describe(target: Target, z: np.ndarray, value: np.ndarray, grad: np.ndarray) -> str:
     where = describe_point(target, z[0])
     if np.isneginf(value).all():
-        return (
-            f"The log density is -inf at all {len(z)} starts, for example at {where}. The data may be "
-            f"impossible under the "
-            "model, or a constraint lacks its support."
+        return f"The log density is -inf at all {len(z)} starts, for example at {where}. " + (
+            _reason(target, z[0])
+            or "The data may be impossible under the model, or a constraint lacks its support."
         )
     if np.isnan(value[0]):
-        return (
-            f"The log density is NaN at {where}, and at no start is it finite. Look for the log or square "
-            f"root of a negative number, "
-            "0 * inf, or NaN in the data."
+        return f"The log density is NaN at {where}, and at no start is it finite. " + (
+            _reason(target, z[0])
+            or "Look for the log or square root of a negative number, 0 * inf, or NaN in the data."
         )
     coordinate = target.coordinates[int(np.argmax(~np.isfinite(grad[0])))]
     return (
@@ -128,10 +128,47 @@ def _describe(target: Target, z: np.ndarray, value: np.ndarray, grad: np.ndarray
     )
 
 
+def _reason(target: Target, z: np.ndarray) -> str:
+    """Why the density is zero or NaN at a point, as far as the model or its observations tell."""
+    message = target.explain(z)
+    return f"The model says: {message.strip()}" if message else _bad_observation(target, z)
+
+
+def _bad_observation(target: Target, z: np.ndarray) -> str:
+    """The first observation whose log likelihood at a point is -inf or NaN, if there is one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log_likelihood = target.log_likelihood(target.constrain(z[None]))
+    observed = target.observed_data()
+    for name, rows in log_likelihood.items():
+        each = rows[0]
+        bad = np.argwhere(np.isnan(each) | np.isneginf(each))
+        if len(bad) == 0:
+            continue
+        index = tuple(bad[0])
+        entry = f"{name}[{','.join(map(str, index))}]" if index else name
+        # what the model says was observed may be shaped unlike its likelihood
+        known = name in observed and observed[name].shape[: each.ndim] == each.shape
+        shown = f"{entry} = {observed[name][index]}" if known else entry
+        others = f" (and {len(bad) - 1} more of {each.size})" if len(bad) > 1 else ""
+        return (
+            f"The log likelihood there is {each[index]} for the observation {shown}{others}. Look for "
+            "missing values, and for values that the model gives no probability."
+        )
+    return ""
+
+
 def describe_point(target: Target, z: np.ndarray) -> str:
-    """A point in the model's own terms: the first few scalars."""
+    """A point in the model's own terms: the first few scalars of its parameters."""
+    with warnings.catch_warnings():
+        # quantities computed from the parameters are not shown, and may well fail
+        warnings.simplefilter("ignore")
+        draws = target.constrain(z[None])
+    parameters = {label.partition("[")[0] for label in target.coordinates}
     scalars = []
-    for name, values in target.constrain(z[None]).items():
+    for name, values in draws.items():
+        if name not in parameters:
+            continue
         flat = values[0].ravel()
         shown = ", ".join(f"{v:.4g}" for v in flat[:4]) + (", ..." if flat.size > 4 else "")
         scalars.append(f"{name} = {shown}" if values[0].ndim == 0 else f"{name} = [{shown}]")

@@ -39,6 +39,11 @@ class Target(eqx.Module):
         JAX."""
 
     @abstractmethod
+    def explain(self, z: Float[np.ndarray, " dim"]) -> str:
+        """What the model itself says of a point where its density is NaN or -inf; empty where it says
+        nothing."""
+
+    @abstractmethod
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
         """Parameters, deterministics, transformed parameters and generated quantities at unconstrained
         points."""

@@ -104,6 +104,10 @@ class JaxTarget(Target):
         """log_density(params) + log |det d params / dz|; no scalar is reported where it is used."""
         return _evaluate(self.function, self.supports, self.given, z)
 
+    def explain(self, z: Float[np.ndarray, " dim"]) -> str:
+        """Empty: a log density is only a number."""
+        return ""
+
     @double_precision
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
         """The parameters at unconstrained points (n, dim), by name; `seed` has no effect."""

@@ -110,6 +110,10 @@ class NumpyroTarget(Target):
             return summed_log_density(self.model, first_dim, args, kwargs, self._unravel(z))
         return jnp.negative(potential_energy(self.model, args, kwargs, self._unravel(z)))
 
+    def explain(self, z: Float[np.ndarray, " dim"]) -> str:
+        """Empty: NumPyro raises nothing while it is traced."""
+        return ""
+
     @double_precision
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
         """Latent and deterministic sites at unconstrained points (n, dim); enumerated sites are drawn, by

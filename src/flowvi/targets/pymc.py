@@ -164,6 +164,9 @@ class PymcTarget(Target):
         (value,) = self._program(*_split(z, self._shapes), *self.data)
         return value
 
+    def explain(self, z: Float[np.ndarray, " dim"]) -> str:
+        return ""
+
     @double_precision
     def constrain(self, z: Float[np.ndarray, "n dim"], seed: int = 0) -> Draws:
         rows = _split(np.asarray(z, np.float64), self._shapes)
