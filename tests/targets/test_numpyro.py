@@ -13,6 +13,7 @@ from target_cases import GROUP, NUMPYRO, SIGMA, TARGETS, X, Y, eight_schools, gr
 
 import flowvi
 from flowvi import Target
+from flowvi.datatree import record, to_datatree
 from flowvi.errors import DataError, DensityError, ModelError, SupportError
 
 
@@ -240,7 +241,39 @@ def test_observed_data_dims_and_coords():
 
 
 def test_dims_of_a_plate(schools):
-    assert schools.dims()["z"] == schools.dims()["y"] == ("school",)
+    dims = schools.dims()
+    assert dims["z"] == dims["theta"] == dims["y"] == ("school",)
+    assert "mu" not in dims
+
+
+def several_axes(y):
+    with numpyro.plate("column", 2, dim=-1), numpyro.plate("row", 3, dim=-2):
+        x = numpyro.sample("x", dist.Normal(0, 1).expand([4]).to_event(1))
+        numpyro.deterministic("twice", 2 * x)
+        numpyro.deterministic("sum", x.sum(-1))
+        numpyro.deterministic("of_columns", x.sum(-1).sum(0))
+        numpyro.deterministic("total", x.sum())
+    with numpyro.plate("row", 3, dim=-1):
+        numpyro.sample("y", dist.MultivariateNormal(x[:, 0], jnp.eye(4)), obs=y)
+    with numpyro.plate("column", 2, dim=-1):
+        numpyro.sample("stack", dist.Normal(jnp.zeros((5, 2)), 1))
+
+
+def test_dims_of_sites_with_axes_that_are_no_plates():
+    target = Target.from_numpyro(several_axes, np.zeros((3, 4)))
+    dims = target.dims()
+    assert dims["x"] == ("row", "column", "x_dim_2")
+    assert dims["twice"] == ("row", "column", "twice_dim_2")
+    assert dims["sum"] == ("row", "column")
+    assert dims["of_columns"] == ("column",)
+    assert dims["total"] == ()
+    assert dims["y"] == ("row", "y_dim_1")
+    assert dims["stack"] == ("stack_dim_0", "column")
+    draws = target.constrain(np.zeros((5, target.dim)))
+    tree = to_datatree(draws, {}, record(target, draws), {})
+    assert tree["posterior"]["x"].dims == ("chain", "draw", "row", "column", "x_dim_2")
+    assert tree["observed_data"]["y"].dims == ("row", "y_dim_1")
+    assert tree["log_likelihood"]["y"].shape == (1, 5, 3)
 
 
 def test_improper_priors_are_named():

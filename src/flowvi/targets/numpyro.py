@@ -187,15 +187,28 @@ class NumpyroTarget(Target):
 
     @double_precision
     def dims(self) -> dict[str, tuple[str, ...]]:
-        """Plate names, for the sites whose axes are all plates."""
+        """Plate names along the axes that are plates, of sampled and deterministic sites; other axes keep
+        ArviZ's default name."""
         named = {}
         for name, site in _described(self).items():
-            if site["type"] != "sample" or isinstance(site["fn"], Unit):
+            plates = {frame.dim: frame for frame in site.get("cond_indep_stack", ())}
+            if not plates or site["type"] not in ("sample", "deterministic"):
                 continue
-            plates = {frame.dim: frame.name for frame in site["cond_indep_stack"]}
-            batch = range(-len(site["fn"].batch_shape), 0)
-            if plates and not site["fn"].event_shape and all(axis in plates for axis in batch):
-                named[name] = tuple(plates[axis] for axis in batch)
+            if site["type"] == "deterministic":
+                shape = np.shape(site["value"])
+                # a deterministic does not tell: all its axes to the right of the plates' are its own
+                event_ndim = max(0, len(shape) + min(plates))
+            elif isinstance(site["fn"], Unit):
+                continue
+            else:
+                shape, event_ndim = site["fn"].shape(), site["fn"].event_dim
+            axes = {dim - event_ndim: frame for dim, frame in plates.items()}
+            named[name] = tuple(
+                axes[axis - len(shape)].name
+                if axis - len(shape) in axes and axes[axis - len(shape)].size == length
+                else f"{name}_dim_{axis}"
+                for axis, length in enumerate(shape)
+            )
         return named
 
     @double_precision
