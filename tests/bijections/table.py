@@ -118,6 +118,9 @@ SUPPORTS = {
 }
 """Name -> constructor of a support whose parameter has a size of about dim."""
 
+SEVERAL_AT_ONE = ["simplexes", "ordered", "cholesky_corrs", "tree"]
+"""Those that have several coordinates at dim = 1."""
+
 ORDER_MATTERS = ["permutation", "triangular", "low_rank", "chain", "coupling", "scan_stacked", "iaf", "maf"]
 """Those that two coordinates cannot tell from a wrong one."""
 

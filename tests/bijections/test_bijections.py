@@ -1,7 +1,6 @@
 """Every bijection of the table against its own mathematics."""
 
 import functools
-import io
 import math
 
 import equinox as eqx
@@ -11,11 +10,12 @@ import numpy as np
 import pytest
 
 from flowvi.bijections import CholeskyCorr, CholeskyCov, Simplex, SupportTree, trainable
-from table import CONDITION_DIM, FLOWS, IDENTITY_AT_START, ORDER_MATTERS, SUPPORTS
+from flowvi.serialise import load_module, save_module
+from table import CONDITION_DIM, FLOWS, IDENTITY_AT_START, ORDER_MATTERS, SEVERAL_AT_ONE, SUPPORTS
 
 TABLE = FLOWS | SUPPORTS
 DOUBLE, SINGLE = True, False
-CASES = [(name, *case) for name in TABLE for case in [(1, SINGLE), (2, DOUBLE)]]
+CASES = [(name, dim, precision) for name in TABLE for dim in (1, 2) for precision in (SINGLE, DOUBLE)]
 CASES += [(name, 5, DOUBLE) for name in ORDER_MATTERS]
 NEAR = 5
 """How many of the points are drawn from a normal; the next are far."""
@@ -23,7 +23,7 @@ FAR = 3
 NODES = np.linspace(-9, 9, 1001)
 """The last points, where there is one coordinate: to integrate over."""
 ROUND_TRIP = {DOUBLE: 1e-12, SINGLE: 1e-4}
-"""Allowed error of x, times the local condition number."""
+"""Allowed error of x, times the local condition number, and of y."""
 LOG_DET = {DOUBLE: 1e-9, SINGLE: 1e-3}
 
 
@@ -85,6 +85,7 @@ def _evaluate(arrays, structure, points):
 
         y, log_det = forward(bijection, x, condition)
         back, log_det_back = inverse(bijection, y, condition)
+        again, _ = forward(bijection, back, condition)
         jacobian, _ = jax.jacfwd(free, has_aux=True)(x)
         gradients = jax.grad(loss, argnums=(0, 1, 2))(parameters, x, y)
         finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradients)]))
@@ -96,6 +97,7 @@ def _evaluate(arrays, structure, points):
             "jacobian": jacobian.reshape(x.size, x.size),
             "finite": finite,
             "free": free_coordinates(bijection, y),
+            "free_again": free_coordinates(bijection, again),
         }
 
     return jax.vmap(at)(points)
@@ -161,6 +163,17 @@ def test_round_trip_near_and_far(name, dim, precision):
 
 
 @every
+def test_round_trip_from_the_other_side(name, dim, precision):
+    # far out, where tanh x is one, any x will do that has the same y
+    _, points, r = results(name, dim, precision)
+    y, again, jacobian = (r[key].astype(np.float64) for key in ("free", "free_again", "jacobian"))
+    size = np.abs(np.asarray(points, np.float64)).reshape(len(points), 1, -1)
+    allowed = 1 + np.abs(y).max(-1) + (np.abs(jacobian) * (1 + size)).sum(-1).max(-1)
+    error = np.abs(again - y).max(-1)
+    assert np.all(error <= ROUND_TRIP[precision] * allowed), (error, allowed)
+
+
+@every
 def test_log_det_is_that_of_the_jacobian(name, dim, precision):
     _, _, r = results(name, dim, precision)
     expected = np.linalg.slogdet(r["jacobian"][:NEAR].astype(np.float64))[1]
@@ -190,11 +203,10 @@ def test_precision_and_shape_are_kept(name, dim, precision):
         assert r["y"].shape[1:] == bijection.out_shape
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in SEVERAL_AT_ONE])
 def test_mass_is_one_in_one_dimension(name):
     _, points, r = results(name, 1, SINGLE)
-    if points[0].size > 1:
-        return
+    assert points[0].size == 1
     back = r["back"].reshape(len(points), -1)[NEAR + FAR :, 0]
     density = np.exp(-0.5 * back**2 - 0.5 * np.log(2 * np.pi) + r["log_det_back"][NEAR + FAR :])
     # any nodes will do, and these, the images of an even grid, follow the mass
@@ -212,13 +224,11 @@ def test_identity_at_the_start(name):
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_saved_and_loaded_unchanged(name):
+def test_saved_and_loaded_unchanged(name, tmp_path):
     bijection, points, r = results(name, 2, DOUBLE)
-    file = io.BytesIO()
+    save_module(bijection, tmp_path / "bijection.npz")
+    loaded = load_module(tmp_path / "bijection.npz")
     with jax.enable_x64(DOUBLE):
-        eqx.tree_serialise_leaves(file, bijection)
-        file.seek(0)
-        loaded = eqx.tree_deserialise_leaves(file, build(name, 2, DOUBLE))
         again = evaluate(loaded, points)
     for before, after in zip(jax.tree.leaves(r), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(before, after)
