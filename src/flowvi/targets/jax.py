@@ -17,6 +17,7 @@ from flowvi.memory import batch_map
 from flowvi.precision import double_precision
 from flowvi.targets.arguments import Arguments, trace_with
 from flowvi.targets.base import Draws, Target
+from flowvi.targets.inside import require_inside
 from flowvi.targets.labels import labels
 
 
@@ -134,16 +135,7 @@ class JaxTarget(Target):
         z = np.asarray(
             self.supports.inverse_and_log_det(jax.tree.unflatten(structure, list(map(jnp.asarray, given))))[0]
         )
-        back = self.constrain(z[None])
-        for name, value in zip(self.names, given, strict=True):
-            # a value off a simplex, say, has a finite image, which is that of another value
-            if not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-9):
-                raise SupportError(
-                    f"The value given for '{name}' lies outside, or at the edge of, its support."
-                )
-        if not np.isfinite(z).all():
-            label = self.coordinates[int(np.flatnonzero(~np.isfinite(z))[0])]
-            raise SupportError(f"The value given for '{label}' lies outside, or at the edge of, its support.")
+        require_inside(self, z, dict(zip(self.names, given, strict=True)))
         return z
 
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:

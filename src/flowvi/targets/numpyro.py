@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from flowvi.errors import DataError, DependencyError, ModelError, SupportError
+from flowvi.errors import DataError, DependencyError, ModelError
 from flowvi.memory import batch_map
 from flowvi.precision import double_precision
 from flowvi.targets.arguments import Arguments, trace_with
 from flowvi.targets.base import Draws, Target
+from flowvi.targets.inside import require_inside
 from flowvi.targets.labels import labels
 
 try:
@@ -142,18 +143,9 @@ class NumpyroTarget(Target):
                     f"{site.shape}."
                 )
         values = {s.name: np.asarray(parameters[s.name], float) for s in self.sites}
-        z = _unconstrain(self, {name: jnp.asarray(value) for name, value in values.items()})
-        if not np.isfinite(z).all():
-            label = self.coordinates[int(np.flatnonzero(~np.isfinite(z))[0])]
-            raise SupportError(f"The value given for '{label}' lies outside, or at the edge of, its support.")
-        back = self.constrain(np.asarray(z)[None])
-        for name, value in values.items():
-            # a value off a simplex, say, has a finite image, which is that of another value
-            if not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-9):
-                raise SupportError(
-                    f"The value given for '{name}' lies outside, or at the edge of, its support."
-                )
-        return np.asarray(z)
+        z = np.asarray(_unconstrain(self, {name: jnp.asarray(value) for name, value in values.items()}))
+        require_inside(self, z, values)
+        return z
 
     @double_precision
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:

@@ -12,7 +12,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from flowvi.errors import DataError, ModelError, SupportError
+from flowvi.errors import DataError, ModelError
 from flowvi.precision import double_precision
 from flowvi.targets._pymc_predictive import new_data, simulate, sized_by_parameters
 from flowvi.targets._pytensor import (
@@ -29,6 +29,8 @@ from flowvi.targets._pytensor import (
     to_jax,
 )
 from flowvi.targets.base import Draws, Target
+from flowvi.targets.inside import require_inside
+from flowvi.targets.labels import labels
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -147,8 +149,8 @@ class PymcTarget(Target):
             program, data = source.density()
         except NotImplementedError as error:
             raise ModelError(f"PyMC has no log density for a variable of the model: {error}") from error
-        labels = map(_labels, source.names, source.value_shapes)
-        coordinates = tuple(itertools.chain.from_iterable(labels))
+        of_each = map(labels, source.names, source.value_shapes)
+        coordinates = tuple(itertools.chain.from_iterable(of_each))
         flat = (type(pm.Flat.rv_op), type(pm.HalfFlat.rv_op))
         return PymcTarget(
             dim=len(coordinates),
@@ -177,10 +179,8 @@ class PymcTarget(Target):
     def unconstrain(self, parameters: Mapping[str, Any]) -> Float[np.ndarray, " dim"]:
         rows = self._source.rows({name: np.asarray(value)[None] for name, value in parameters.items()})
         z = np.concatenate([out.reshape(-1) for out in map_rows(self._source.unconstrained, rows)])
-        back = self.constrain(z[None])
-        for name, row in zip(self._source.names, rows, strict=True):
-            if not np.allclose(back[name], row, rtol=1e-6, atol=1e-9):
-                raise SupportError(f"{name} = {row[0]} lies outside its support; give a value inside it.")
+        values = zip(self._source.names, (row[0] for row in rows), strict=True)
+        require_inside(self, z, dict(values))
         return z
 
     @double_precision
@@ -238,12 +238,6 @@ def _split(z: Any, shapes: Shapes) -> list[Any]:
         z[..., start:end].reshape((*z.shape[:-1], *shape))
         for start, end, shape in zip([0, *ends], ends, shapes, strict=False)
     ]
-
-
-def _labels(name: str, shape: tuple[int, ...]) -> list[str]:
-    if not shape:
-        return [name]
-    return [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
 
 
 def _check(model: Any) -> None:
