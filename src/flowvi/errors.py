@@ -7,6 +7,10 @@ class FlowviError(Exception):
     """Base of every error flowvi raises on purpose."""
 
 
+class ArgumentError(FlowviError, ValueError):
+    """An argument that says how to fit is of the wrong type or out of range."""
+
+
 class ModelError(FlowviError):
     """The model cannot be fitted as it stands: no parameters, a discrete latent, a clashing argument."""
 

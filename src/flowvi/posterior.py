@@ -16,7 +16,7 @@ from flowvi.cache import kept_programs
 from flowvi.datatree import ModelRecord, record, record_to_save, require_log_likelihood, to_datatree
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.display import display
-from flowvi.errors import DataError, ModelError, NoModelError, SamplingError
+from flowvi.errors import ArgumentError, DataError, ModelError, NoModelError, SamplingError
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.correct import LARGEST_CUT, unique_draws, weigh_for_unique
@@ -129,7 +129,7 @@ class Posterior:
 
         Raises:
             SamplingError: the draws were corrected by Markov chains, or the weights do not carry so many.
-            ValueError: n is not positive.
+            ArgumentError: n is not positive.
             NoModelError: the posterior was loaded without its model.
 
         Example:
@@ -138,7 +138,7 @@ class Posterior:
         """
         target = self._target("sample")
         if n < 1:
-            raise ValueError(f"n={n}: ask for at least one draw.")
+            raise ArgumentError(f"n={n}: ask for at least one draw.")
         if self.verdict.level == "corrected":
             raise SamplingError(
                 "These draws were corrected by Markov chains, since weights on q do not carry. For more, fit "
@@ -184,7 +184,7 @@ class Posterior:
         """
         target = self._target("predictive")
         if draws is not None and not 1 <= draws <= len(self.z):
-            raise ValueError(f"draws={draws}: the posterior has {len(self.z)}; `sample` gives more.")
+            raise ArgumentError(f"draws={draws}: the posterior has {len(self.z)}; `sample` gives more.")
         used = {name: values[:draws] for name, values in self.draws.items()}
         return _float64(target.predictive(used, seed, args, model_kwargs))
 

@@ -10,7 +10,7 @@ from jax.scipy.special import gammaln
 
 from flowvi.bijections import Identity
 from flowvi.errors import FlowError
-from flowvi.flows import Flow, GaussianMixture, Normal, StudentT
+from flowvi.flows import DefensiveNormal, Flow, GaussianMixture, Normal, StudentT
 
 WEIGHTS = np.array([0.2, 0.8])
 LOCATIONS = np.array([[-2.0, 0.0], [1.0, 3.0]])
@@ -41,6 +41,22 @@ BASES = {
         [_mixture_cdf(0), _mixture_cdf(1)],
     ),
 }
+
+
+def _defensive_logpdf(x):
+    normal, far = scipy.stats.norm.pdf(x), scipy.stats.cauchy(scale=2).pdf(x)
+    one_far = (far[..., 0] * normal[..., 1] + far[..., 1] * normal[..., 0]) / 2
+    wide = scipy.stats.multivariate_t(np.zeros(2), np.eye(2), 3).pdf(x)
+    return np.log(normal.prod(-1) / 2 + one_far / 4 + wide / 4)
+
+
+def _defensive_cdf(x):
+    # a coordinate is far out on its own account in an eighth of the draws
+    normal, far, wide = scipy.stats.norm.cdf(x), scipy.stats.cauchy(scale=2).cdf(x), scipy.stats.t(3).cdf(x)
+    return 5 / 8 * normal + far / 8 + wide / 4
+
+
+BASES["defensive"] = (DefensiveNormal(2), _defensive_logpdf, [_defensive_cdf] * 2)
 each_base = pytest.mark.parametrize(("base", "logpdf", "cdfs"), BASES.values(), ids=BASES)
 
 

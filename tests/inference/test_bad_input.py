@@ -11,7 +11,7 @@ import pytest
 from stages import density_of, quiet_fit
 
 from flowvi import Budget, Target
-from flowvi.errors import DataError, DensityError, ModelError, SupportError
+from flowvi.errors import ArgumentError, DataError, DensityError, ModelError, SupportError
 from flowvi.inference.explore import starts
 from flowvi.inference.preflight import check_gradient, finite_starts
 
@@ -210,6 +210,18 @@ FITS = {
         r"\['c'\].*\['a', 'b'\]",
     ),
     "no draws": (lambda: quiet_fit(normal, example=TWO, draws=0), ValueError, "draws=0"),
+    "half a draw": (lambda: quiet_fit(normal, example=TWO, draws=10.5), ArgumentError, "draws=10.5.*whole"),
+    "a negative seed": (lambda: quiet_fit(normal, example=TWO, seed=-1), ArgumentError, "seed=-1.*from 0"),
+    "a number for a budget": (
+        lambda: quiet_fit(normal, example=TWO, budget=1000),
+        ArgumentError,
+        r"budget=1000 is a int: give flowvi.Budget\(gradients=",
+    ),
+    "words for a budget": (
+        lambda: quiet_fit(normal, example=TWO, budget=Budget(seconds="60")),
+        ArgumentError,
+        "seconds='60'.*a number",
+    ),
     "a budget of nothing": (
         lambda: quiet_fit(normal, example=TWO, budget=Budget(gradients=0)),
         ValueError,

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def modes_of(density, seed=0):
-    return explore(density, starts(density.target.dim, np.random.default_rng(seed)))
+    return explore(density, starts(density.target.dim, np.random.default_rng(seed))).modes
 
 
 def test_mode_and_curvature_of_a_gaussian_of_condition_1e12():
@@ -80,6 +80,17 @@ def test_no_mode_where_the_density_has_none(seed):
     assert modes_of(density_of(centered_schools, 10), seed) == []
 
 
+def test_climbs_that_find_no_top_are_kept_as_strays():
+    def kink(x):
+        return -jnp.abs(x[0] - 1)
+
+    modes, strays = explore(density_of(kink, 1), starts(1, np.random.default_rng(0)))
+    places = [stray.location[0] for stray in strays] + [mode.location[0] for mode in modes]
+    assert places
+    assert np.abs(np.array(places) - 1).min() < 0.1
+    assert len(strays) + sum(mode.starts for mode in modes) == STARTS
+
+
 def test_a_skewed_density_with_a_wall_is_climbed_to_its_top():
     # log of a Gamma(3, 2) variable; and a coordinate with zero density beyond 1
     def log_density(x):
@@ -88,7 +99,7 @@ def test_a_skewed_density_with_a_wall_is_climbed_to_its_top():
 
     z = starts(2, np.random.default_rng(0))
     z[:, 1] = np.minimum(z[:, 1], 0.9)
-    (mode,) = explore(density_of(log_density, 2), z)
+    (mode,) = explore(density_of(log_density, 2), z).modes
     np.testing.assert_allclose(mode.location, [np.log(1.5), 1 / 3], atol=2e-3)
     # the curvature of the second is 2 / (1 - x)^2
     np.testing.assert_allclose(np.diag(mode.scale_tril) ** 2, [1 / 3, 2 / 9], rtol=1e-2)

@@ -15,6 +15,7 @@ import flowvi
 from flowvi import Budget, flows
 from flowvi.errors import FlowError
 from flowvi.inference.budget import Ledger
+from flowvi.targets.jax import JaxTarget
 
 Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 SIGMA = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
@@ -166,7 +167,7 @@ def test_after_importing_pymc_and_its_jax_dispatch(plain):
     np.testing.assert_allclose(posterior.z, plain.z, rtol=1e-9, atol=1e-9)
 
 
-STAGES = ["preflight", "explore", "gaussian", "flow", "correct"]
+STAGES = ["preflight", "explore", "gaussian", "flow", "correct", "judge"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -187,6 +188,23 @@ def test_an_interrupt_returns_the_best_so_far_and_says_so(monkeypatch, stage):
     assert interrupted
     assert posterior.draws["s"].shape == (4000,)
     assert any(f"Interrupted in stage '{stage}'" in reason for reason in posterior.verdict.reasons)
+
+
+def test_an_interrupt_of_the_last_steps_loses_nothing(monkeypatch):
+    constrain = JaxTarget.constrain
+    interrupted = []
+
+    def interrupt(target, z, seed=0):
+        if len(z) == 4000 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return constrain(target, z, seed)
+
+    monkeypatch.setattr(JaxTarget, "constrain", interrupt)
+    posterior = quiet_fit(skewed, **SKEWED, flow="gaussian")
+    assert interrupted
+    assert posterior.draws["s"].shape == (4000,)
+    assert any("Interrupted in stage 'judge'" in reason for reason in posterior.verdict.reasons)
 
 
 def test_an_interrupt_after_a_round_keeps_its_flow(monkeypatch):

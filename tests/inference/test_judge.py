@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from flowvi.diagnostics.estimate import Estimate
 from flowvi.diagnostics.psis import smooth_weights
 from flowvi.inference.correct import Weighted
 from flowvi.inference.explore import STARTS, Mode
 from flowvi.inference.judge import judge
+from flowvi.inference.uncovered import Uncovered
 
 DRAWS = 1000
 
@@ -20,19 +22,21 @@ def normal(sd, size=8000):
     return sd * np.random.default_rng(0).normal(size=size)
 
 
-def verdict_of(log_weights, modes=(), log_q_at_modes=(), nonfinite=0, **changes):
+def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, **changes):
     weighted = weighted_of(log_weights, nonfinite)
     facts = {
         "draws": DRAWS,
         "converged": True,
         "notes": (),
         "improper": (),
+        "audited": True,
+        "beyond": Estimate(0.001, 0.002),
         "nonfinite": nonfinite,
         "nonfinite_example": "for one nan at x = 3",
         "endless": (),
         **changes,
     }
-    return judge(weighted, weighted, list(modes), list(log_q_at_modes), **facts)
+    return judge(weighted, weighted, list(modes), list(outside), **facts)
 
 
 def pareto(k, size=8000):
@@ -72,28 +76,31 @@ EVEN = -8.0 + normal(0.05)
 """Weights of log evidence -8."""
 
 
-def test_a_mode_outside_q_makes_even_weights_unreliable():
-    # q is below the density there by e^50
-    verdict = verdict_of(EVEN, [mode(starts=5), mode()], [-2.0, -60.0])
+def test_a_place_with_mass_outside_q_makes_even_weights_unreliable():
+    places = [Uncovered(np.zeros(1), -10.0, 0.37), Uncovered(np.ones(1), -12.0, 0.02)]
+    verdict = verdict_of(EVEN, [mode(starts=5), mode()], places)
     assert verdict.level == "unreliable"
-    assert "A mode with about 37% of the evidence" in verdict.reasons[0]
-    assert f"reached by 3 of {STARTS} starts" in verdict.reasons[0]
+    assert "A place with about 37% of the evidence (log density -10.00)" in verdict.reasons[0]
     assert "lies outside q" in verdict.reasons[0]
     assert verdict.modes["starts_in_mode"] == [5, 3]
     assert verdict.modes["log_densities"] == [-10.0, -10.0]
+    assert [place["share"] for place in verdict.modes["outside"]] == [0.37, 0.02]
 
 
-@pytest.mark.parametrize(
-    ("found", "log_q"),
-    [
-        # q covers it: log p - log q is the log evidence
-        (mode(), -2.0),
-        # the local evidence is next to nothing
-        (mode(log_evidence=-8 - 6.0), -60.0),
-    ],
-)
-def test_a_mode_that_q_covers_or_that_has_no_mass_is_no_fault(found, log_q):
-    assert verdict_of(EVEN, [found], [log_q]).level == "good"
+def test_a_place_with_next_to_no_mass_is_no_fault():
+    assert verdict_of(EVEN, [mode()], [Uncovered(np.zeros(1), 20.0, 0.005)]).level == "good"
+
+
+def test_what_was_not_audited_is_not_called_good():
+    verdict = verdict_of(EVEN, audited=False)
+    assert verdict.level == "inconclusive"
+    assert any("cut short" in reason for reason in verdict.reasons)
+
+
+def test_tails_that_q_does_not_reach_are_told():
+    (told,) = [r for r in verdict_of(EVEN, beyond=Estimate(0.07, 0.004)).reasons if "tails" in r]
+    assert "0.07 ± 0.00 of the evidence" in told
+    assert "defensive mixture" in told
 
 
 def test_a_scale_without_bound():
@@ -127,8 +134,8 @@ def test_how_the_fit_ended_is_told():
 
 
 def test_what_was_searched_is_always_told_and_nothing_more_is_claimed():
-    for verdict in (verdict_of(EVEN), verdict_of(EVEN, [mode()], [-2.0]), verdict_of(normal(30.0))):
+    for verdict in (verdict_of(EVEN), verdict_of(EVEN, [mode()]), verdict_of(normal(30.0))):
         (searched,) = [reason for reason in verdict.reasons if f"{STARTS} starts were searched" in reason]
         assert "may have been missed" in searched
-    assert "found 1 mode;" in verdict_of(EVEN, [mode()], [-2.0]).modes["searched"]
-    assert "found 0 modes;" in verdict_of(EVEN).modes["searched"]
+    assert "found 1 mode, " in verdict_of(EVEN, [mode()]).modes["searched"]
+    assert "found 0 modes, " in verdict_of(EVEN).modes["searched"]

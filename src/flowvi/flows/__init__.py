@@ -1,5 +1,6 @@
 """Distributions made of a base and a bijection, and their builders, by their names in the literature."""
 
+from flowvi.flows.defensive_normal import DefensiveNormal as DefensiveNormal
 from flowvi.flows.distribution import Distribution as Distribution
 from flowvi.flows.flow import Flow as Flow
 from flowvi.flows.gaussian import gaussian as gaussian

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flowvi.display import Display
+from flowvi.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Budget:
         seconds: wall time from the call of `fit`, compiling included.
 
     Raises:
-        ValueError: a limit is not positive.
+        ArgumentError: a limit is not a positive number.
 
     Example:
         >>> Budget(gradients=50_000)
@@ -34,8 +35,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, value in (("gradients", self.gradients), ("seconds", self.seconds)):
-            if not value > 0:
-                raise ValueError(f"Budget({name}={value}): a budget must be positive.")
+            if not isinstance(value, int | float | np.number) or not value > 0:
+                raise ArgumentError(f"Budget({name}={value!r}): a budget must be positive, and a number.")
 
 
 class Ledger:

@@ -26,6 +26,10 @@ LEAST_ESS = 1000
 LARGEST_CUT = 0.005
 """Share of the weight that unique draws may leave out: at five sds from the mean it moves it by 0.025 sd."""
 
+_MANY = 200_000
+_SMALL_CUT = 0.001
+"""With so many proposals, a share of the weight not worth more of them."""
+
 _TAILS = (30.0, 12.0, 5.0)
 """Degrees of freedom tried, lightest first."""
 
@@ -149,6 +153,8 @@ def weigh_for_unique(
     """
     weighted = begun or weigh(density, propose, rng, max(2 * n, LEAST_PROPOSALS))
     while (needed := weighted.proposals_for(n)) > len(weighted.z) < most * n:
+        if len(weighted.z) >= _MANY and weighted.cut_for(n) <= _SMALL_CUT:
+            break
         # a quarter more than seems needed: the largest weight grows with the number of draws
         more = int(min(1.25 * needed, most * n)) - len(weighted.z)
         z, log_weights = _draw(density, propose, rng, more)

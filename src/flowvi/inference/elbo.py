@@ -144,20 +144,20 @@ def _train(
         bad = ~usable & ~jnp.isneginf(log_p)
         one = jnp.argmax(bad)
         found = _Bad(bad.sum(), location + scale_tril @ u[one], log_p[one] - log_det)
-        return _update(state, gradient, usable, step_size), (elbo, found)
+        return _update(state, gradient, usable.any() & (2 * bad.sum() < len(bad)), step_size), (elbo, found)
 
     state, (elbos, bad) = jax.lax.scan(step, state, base)
     return state, elbos, bad
 
 
 def _update(
-    state: _State, gradient: Float[Array, " parameters"], usable: Bool[Array, " batch"], step_size: Array
+    state: _State, gradient: Float[Array, " parameters"], trusted: Bool[Array, ""], step_size: Array
 ) -> _State:
-    """Take the step if it is finite and most draws were usable; fall back to the average after three that
+    """Take the step if it is finite and the draws can be trusted; fall back to the average after three that
     were not."""
     change, optimiser = _optimiser().update(gradient, state.optimiser)
     taken = state.parameters + step_size * state.step_scale * jnp.asarray(change)
-    good = jnp.isfinite(taken).all() & (2 * usable.sum() > len(usable))
+    good = jnp.isfinite(taken).all() & trusted
     bad_in_row = jnp.where(good, 0, state.bad_in_row + 1)
     back = bad_in_row == 3
     kept = jnp.where(back, state.average, state.parameters)

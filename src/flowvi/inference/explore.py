@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.inference.budget import Ledger
 from flowvi.inference.cholesky import lower_factor
 from flowvi.inference.density import Density
 
 STARTS = 8
+_FAR = 10.0
+"""Sds of a Gaussian from which the farthest of the climbs around it begins."""
 _MAX_STEPS = 60
 _MAX_NEWTON_STEPS = 40
 _POLISHED = 4
@@ -48,6 +51,28 @@ class _Climbers(NamedTuple):
     inverse_hessian: Float[np.ndarray, "n dim dim"]
 
 
+class Stray(NamedTuple):
+    """Where a climb ended without a maximum that Newton's method accepts: a kink, a ridge without end, a far
+    slope.
+
+    Attributes:
+        location: (dim,)
+        scale_tril: (dim, dim), lower Cholesky factor of the inverse Hessian that BFGS gathered on the way.
+        log_density: at the location.
+    """
+
+    location: Float[np.ndarray, " dim"]
+    scale_tril: Float[np.ndarray, "dim dim"]
+    log_density: float
+
+
+class Found(NamedTuple):
+    """What the starts led to."""
+
+    modes: list[Mode]
+    strays: list[Stray]
+
+
 def starts(dim: int, rng: np.random.Generator) -> Float[np.ndarray, "n dim"]:
     """Dispersed starting points: one near the origin, the others uniform on (-2, 2) per coordinate, as in
     Stan."""
@@ -56,8 +81,8 @@ def starts(dim: int, rng: np.random.Generator) -> Float[np.ndarray, "n dim"]:
     return z
 
 
-def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
-    """The modes that the starts lead to, the one with most local evidence first.
+def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> Found:
+    """The modes that the starts lead to, most local evidence first, and where other climbs ended.
 
     Every start climbs by BFGS in one batch. Then the highest end points, and those that do not lie on the
     slopes of a mode already found, are followed to their tops by Newton steps. A climb that finds no top
@@ -67,19 +92,22 @@ def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
     order = np.argsort(-np.where(np.isfinite(ends.value), ends.value, -np.inf))
     modes: list[Mode] = []
     members: list[int] = []
+    strays: list[Stray] = []
     polished = 0
     for i in order:
         home = _slope_of(modes, ends.z[i], float(ends.value[i]))
         if home is not None:
             members[home] += 1
             continue
-        if polished == _POLISHED or density.ledger.exhausted() or not np.isfinite(ends.value[i]):
+        if not np.isfinite(ends.value[i]):
             continue
-        polished += 1
-        mode = _newton(
-            density, ends.z[i], float(ends.value[i]), ends.grad[i], _factor(ends.inverse_hessian[i])
-        )
+        value, factor = float(ends.value[i]), _factor(ends.inverse_hessian[i])
+        mode = None
+        if polished < _POLISHED and not density.ledger.exhausted():
+            polished += 1
+            mode = _newton(density, ends.z[i], value, ends.grad[i], factor)
         if mode is None:
+            strays.append(Stray(ends.z[i], factor, value))
             continue
         known = next((k for k, other in enumerate(modes) if other.distance(mode.location) < 1), None)
         if known is None:
@@ -88,7 +116,46 @@ def explore(density: Density, z: Float[np.ndarray, "n dim"]) -> list[Mode]:
         else:
             members[known] += 1
     counted = [mode._replace(starts=n) for mode, n in zip(modes, members, strict=True)]
-    return sorted(counted, key=lambda mode: -mode.log_evidence)
+    return Found(sorted(counted, key=lambda mode: -mode.log_evidence), strays)
+
+
+def climb_around(
+    density: Density,
+    location: Float[np.ndarray, " dim"],
+    scale_tril: Float[np.ndarray, "dim dim"],
+    rng: np.random.Generator,
+) -> list[Stray]:
+    """Where climbs end that begin far from a Gaussian already found, up to `_FAR` of its sds away.
+
+    They climb in coordinates in which that Gaussian is standard, so that its own slopes are short.
+    """
+    whitened = _Whitened(density, location, scale_tril)
+    dim = len(location)
+    directions = rng.standard_normal((STARTS, dim))
+    # radii spread evenly, in units of the typical distance of a draw
+    u = directions * (_FAR * (np.arange(STARTS) + 1) / STARTS)[:, None]
+    ends = _bfgs(whitened, u)
+    return [
+        Stray(location + scale_tril @ z, lower_factor(scale_tril @ _factor(H)), float(value))
+        for z, value, H in zip(ends.z, ends.value, ends.inverse_hessian, strict=True)
+        if np.isfinite(value)
+    ]
+
+
+class _Whitened(NamedTuple):
+    """A density in the coordinates of a Gaussian."""
+
+    density: Density
+    location: Float[np.ndarray, " dim"]
+    scale_tril: Float[np.ndarray, "dim dim"]
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.density.ledger
+
+    def value_and_grad(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, grad = self.density.value_and_grad(self.location + u @ self.scale_tril.T)
+        return value, grad @ self.scale_tril
 
 
 def _slope_of(modes: list[Mode], z: np.ndarray, value: float) -> int | None:
@@ -100,7 +167,7 @@ def _slope_of(modes: list[Mode], z: np.ndarray, value: float) -> int | None:
     return None
 
 
-def _bfgs(density: Density, z: np.ndarray) -> _Climbers:
+def _bfgs(density: Density | _Whitened, z: np.ndarray) -> _Climbers:
     """Climb from all starts in lock step, four step lengths at a time.
 
     Stops a climber whose expected gain is below 1e-3 nats: what is left is for Newton. Source: Nocedal &

@@ -9,10 +9,10 @@ import numpy as np
 
 from flowvi.cache import kept_programs
 from flowvi.display import display
-from flowvi.errors import ModelError
+from flowvi.errors import ArgumentError, ModelError
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
-from flowvi.inference.correct import unique_draws
+from flowvi.inference.correct import Weighted, unique_draws
 from flowvi.inference.density import Density
 from flowvi.inference.judge import judge
 from flowvi.inference.preflight import describe_point
@@ -61,6 +61,7 @@ def fit(
         supports: parameter name -> support for a JAX log density; see `flowvi.bijections.support`.
 
     Raises:
+        ArgumentError: `seed`, `budget` or `draws` is of the wrong type or out of range.
         ModelError: the model cannot be fitted as it stands.
         DensityError: the log density is not a finite, differentiable scalar.
         FlowError: the flow is unknown or of another dimension.
@@ -72,12 +73,11 @@ def fit(
         >>> posterior.verdict.level
         'good'
     """
+    _check_arguments(seed, budget, draws)
     target = target_of(model, args, model_kwargs, example, supports)
     if target.dim == 0:
         raise ModelError("The model has no parameters: nothing is left to infer.")
     build = builder(flow, target.dim, seed)
-    if draws < 1:
-        raise ValueError(f"draws={draws}: ask for at least one draw.")
     rng = np.random.default_rng(seed)
     with kept_programs(), display(progress) as shown:
         ledger = Ledger(budget or Budget(), shown)
@@ -85,39 +85,74 @@ def fit(
         search = Search(density, rng, draws)
         search.run(build, always=flow != "auto")
         fitted, weighted = search.correct()
-        if ledger.out_of_time() and weighted.most_unique < draws:
-            search.notes.append(f"The budget allowed {weighted.most_unique:,} of the {draws:,} draws.")
-            draws = weighted.most_unique
-        chosen = unique_draws(weighted, draws, rng)
-        ledger.enter("judge")
-        verdict = judge(
-            fitted,
-            weighted,
-            search.modes,
-            [float(search.proposal.log_prob(mode.location[None])[0]) for mode in search.modes],
-            draws=draws,
-            converged=search.converged,
-            notes=tuple(search.notes),
-            improper=target.improper,
-            endless=search.endless,
-            nonfinite=ledger.nonfinite,
-            nonfinite_example=_nonfinite_example(target, ledger),
+        search.audit(weighted.log_evidence.value)
+        try:
+            return _posterior(target, search, ledger, fitted, weighted, draws, seed)
+        except KeyboardInterrupt:
+            search.notes.append("Interrupted in stage 'judge'.")
+            return _posterior(target, search, ledger, fitted, weighted, draws, seed)
+
+
+def _check_arguments(seed: int, budget: Budget | None, draws: int) -> None:
+    whole = int | np.integer
+    if isinstance(draws, bool) or not isinstance(draws, whole) or draws < 1:
+        raise ArgumentError(f"draws={draws!r}: ask for a whole number of draws, at least one draw.")
+    # JAX takes no larger seeds
+    if isinstance(seed, bool) or not isinstance(seed, whole) or not 0 <= seed < 2**63:
+        raise ArgumentError(f"seed={seed!r}: give a whole number from 0 to 2**63 - 1.")
+    if budget is not None and not isinstance(budget, Budget):
+        raise ArgumentError(
+            f"budget={budget!r} is a {type(budget).__name__}: give flowvi.Budget(gradients=...) or "
+            "flowvi.Budget(seconds=...)."
         )
-        z = weighted.z[chosen]
-        return Posterior(
-            target=target,
-            q=search.proposal.flow(),
-            z=z,
-            draws=target.constrain(z, seed),
-            log_weights=weighted.log_weights[chosen],
-            verdict=verdict,
-            log_evidence=weighted.log_evidence if verdict.level in ("good", "corrected") else None,
-            elbo=fitted.elbo,
-            stages=dict(ledger.stages),
-            density_evaluations=ledger.densities,
-            effective_draws=min(float(draws), weighted.ess_ratio * len(weighted.z)),
-            coordinates=target.coordinates,
-        )
+
+
+def _posterior(
+    target: Target,
+    search: Search,
+    ledger: Ledger,
+    fitted: Weighted,
+    weighted: Weighted,
+    draws: int,
+    seed: int,
+) -> Posterior:
+    """Draw, judge, and put together what the user gets."""
+    notes = list(search.notes)
+    if ledger.out_of_time() and weighted.most_unique < draws:
+        notes.append(f"The budget allowed {weighted.most_unique:,} of the {draws:,} draws.")
+        draws = weighted.most_unique
+    chosen = unique_draws(weighted, draws, np.random.default_rng([seed, 2]))
+    verdict = judge(
+        fitted,
+        weighted,
+        search.modes,
+        search.uncovered,
+        draws=draws,
+        converged=search.converged,
+        notes=tuple(notes),
+        improper=target.improper,
+        endless=search.endless,
+        audited=search.audited,
+        beyond=search.beyond,
+        nonfinite=ledger.nonfinite,
+        nonfinite_example=_nonfinite_example(target, ledger),
+    )
+    claimed = verdict.level in ("good", "corrected")
+    z = weighted.z[chosen]
+    return Posterior(
+        target=target,
+        q=search.proposal.flow(),
+        z=z,
+        draws=target.constrain(z, seed),
+        log_weights=weighted.log_weights[chosen],
+        verdict=verdict,
+        log_evidence=search.log_evidence(weighted) if claimed else None,
+        elbo=fitted.elbo,
+        stages=dict(ledger.stages),
+        density_evaluations=ledger.densities,
+        effective_draws=min(float(draws), weighted.ess_ratio * len(weighted.z)),
+        coordinates=target.coordinates,
+    )
 
 
 def _nonfinite_example(target: Target, ledger: Ledger) -> str:

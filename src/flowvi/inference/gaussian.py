@@ -112,11 +112,21 @@ def batch_and_match(
         q = _match(q, base[kept], score[kept], learning_rate=size * dim / (t + 1))
         rising = t < 2 * _WINDOW or _rises(elbos, sds[-1] / np.sqrt(size * _WINDOW))
         density.ledger.show(elbo=elbos[-1], sd_log_weights=sds[-1])
-        if not rising or density.ledger.exhausted() or np.abs(q.scale_tril).max() > RUNAWAY:
+        if np.abs(q.scale_tril).max() > RUNAWAY:
+            q = _kept_finite(q)
+            break
+        if not rising or density.ledger.exhausted():
             break
     return GaussianFit(
         q, float(np.mean(elbos[-_WINDOW:])), float(np.mean(sds[-_WINDOW:])), converged=not rising
     )
+
+
+def _kept_finite(q: Gaussian) -> Gaussian:
+    """A Gaussian that ran away, at scales that can still be computed with and tell so."""
+    scale = np.sqrt((q.scale_tril**2).sum(axis=1))
+    shrunk = np.minimum(1, 2 * RUNAWAY / scale)
+    return Gaussian(np.clip(q.location, -2 * RUNAWAY, 2 * RUNAWAY), q.scale_tril * shrunk[:, None])
 
 
 def _rises(elbos: list[float], error: float) -> bool:

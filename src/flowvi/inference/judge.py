@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
+from flowvi.diagnostics.estimate import Estimate
 from flowvi.diagnostics.psis import khat_threshold
 from flowvi.inference.correct import LEAST_ESS, Weighted
 from flowvi.inference.explore import STARTS, Mode
+from flowvi.inference.reach import reaches
+from flowvi.inference.uncovered import Uncovered
 
 Level = Literal["good", "corrected", "unreliable", "inconclusive"]
 
 _MISSED_MASS = 0.01
-"""Share of the evidence that a mode outside q may have before it counts."""
+"""Share of the evidence that a place outside q may have before it counts."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Verdict:
         sd_log_weights: standard deviation of log p - log q over draws of q.
         drift: movement of short chains started from the draws, per parameter; empty where not run.
         modes: what the starts found: how many starts, how many reached a mode, the modes' log densities
-            and local evidence.
+            local evidence, and what lies outside q.
         nonfinite: evaluations of the target that were NaN or +inf, or had a gradient that is not finite.
     """
 
@@ -54,12 +55,14 @@ def judge(
     fitted: Weighted,
     weighted: Weighted,
     modes: list[Mode],
-    log_q_at_modes: list[float],
+    outside: list[Uncovered],
     *,
     draws: int,
     converged: bool,
     notes: tuple[str, ...],
     improper: tuple[str, ...],
+    audited: bool,
+    beyond: Estimate | None,
     nonfinite: int,
     nonfinite_example: str,
     endless: tuple[str, ...],
@@ -69,17 +72,25 @@ def judge(
     Args:
         fitted: draws of q as it was fitted: their spread of log weights says how close q is.
         weighted: the draws that the posterior's are taken from.
-        log_q_at_modes: log density of q at each mode.
+        outside: places with mass that the starts led to and q does not cover.
         draws: how many draws were asked for.
         converged: whether the optimiser had come to rest.
         notes: what cut the fit short, in sentences.
         improper: parameters with improper priors.
+        audited: whether mass that q does not cover was looked for.
+        beyond: mass beyond the reach of q as it was fitted, as a share of what its own draws see.
         nonfinite: evaluations that were NaN or +inf, or had a gradient that is not finite.
         nonfinite_example: what one of them was, and where.
         endless: coordinates along which the density does not fall off.
     """
-    found, missed = _modes(weighted, modes, log_q_at_modes)
+    found, missed = _modes(modes, outside)
     level, reasons = _weights(fitted, weighted, draws)
+    if beyond is not None and not reaches(beyond):
+        reasons.append(
+            "There are tails that q as fitted does not reach: beyond them lies "
+            f"{beyond.value:.2f} ± {beyond.standard_error:.2f} of the evidence that it sees. So draws were "
+            "taken from a defensive mixture around it."
+        )
     if missed:
         level = "unreliable"
         reasons.insert(0, missed)
@@ -97,6 +108,9 @@ def judge(
         )
         if level == "good" and weighted.nonfinite > 0.001 * len(weighted.z):
             level = "inconclusive"
+    if level == "good" and not audited:
+        level = "inconclusive"
+        reasons.append("The checks for what q does not reach were cut short.")
     if not converged and level != "good":
         reasons.append("Training had not come to rest.")
     reasons += notes
@@ -136,30 +150,28 @@ def _weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, l
     ]
 
 
-def _modes(weighted: Weighted, modes: list[Mode], log_q: list[float]) -> tuple[dict[str, Any], str | None]:
-    log_evidence = weighted.log_evidence.value
+def _modes(modes: list[Mode], outside: list[Uncovered]) -> tuple[dict[str, Any], str | None]:
+    missed = 1 - 0.05 ** (1 / STARTS)
     searched = (
-        f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}; "
-        f"a basin into which a start falls with "
-        f"probability below {1 - 0.05 ** (1 / STARTS):.2f} may have been missed (5 times in 100)."
+        f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}, "
+        f"and {STARTS} more from around q; a basin into which a start falls with probability below "
+        f"{missed:.2f} may have been missed (5 times in 100)."
     )
     found = {
         "starts": STARTS,
         "log_densities": [mode.log_density for mode in modes],
         "log_evidences": [mode.log_evidence for mode in modes],
         "starts_in_mode": [mode.starts for mode in modes],
+        "outside": [place._asdict() for place in outside],
         "searched": searched,
     }
-    for mode, log_q_here in zip(modes, log_q, strict=True):
-        share = np.exp(min(mode.log_evidence - log_evidence, 0.0))
-        # where q covers a mode, log p - log q there is near the log evidence
-        if share > _MISSED_MASS and mode.log_density - log_q_here - log_evidence > 5:
-            return found, (
-                f"A mode with about {share:.0%} of the evidence (log density {mode.log_density:.2f}, "
-                f"reached by {mode.starts} of "
-                f"{STARTS} starts) lies outside q."
-            )
-    return found, None
+    heaviest = max(outside, key=lambda place: place.share, default=None)
+    if heaviest is None or heaviest.share < _MISSED_MASS:
+        return found, None
+    return found, (
+        f"A place with about {heaviest.share:.0%} of the evidence (log density {heaviest.log_density:.2f}), "
+        "which the starts led to, lies outside q: there are several modes, or tails that q does not reach."
+    )
 
 
 def _names(labels: tuple[str, ...]) -> str:

@@ -13,7 +13,8 @@ from scipy.special import gammaln
 
 from flowvi.bijections import Bijection, TriangularAffine
 from flowvi.compiling import Compiled
-from flowvi.flows import Distribution, Flow, MultivariateT, Normal
+from flowvi.flows import DefensiveNormal, Distribution, Flow, MultivariateT, Normal
+from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
 from flowvi.inference.density import BATCH, VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
 
@@ -50,7 +51,11 @@ class Proposal:
 
     def with_tails(self, df: float) -> Proposal:
         """The same map from a multivariate t."""
-        return replace(self, base=MultivariateT(self.base.dim, df))
+        return self.with_base(MultivariateT(self.base.dim, df))
+
+    def with_base(self, base: Distribution) -> Proposal:
+        """The same map from another base."""
+        return replace(self, base=base)
 
     def flow(self) -> Flow:
         """q itself."""
@@ -88,6 +93,8 @@ def base_draws(base: Distribution, rng: np.random.Generator, n: int) -> Float[np
     """n draws of a base distribution."""
     if isinstance(base, Normal):
         return rng.standard_normal((n, base.dim))
+    if isinstance(base, DefensiveNormal):
+        return defensive_draws(rng, n, base.dim)
     if isinstance(base, MultivariateT):
         df = float(base.df)
         return rng.standard_normal((n, base.dim)) / np.sqrt(rng.chisquare(df, (n, 1)) / df)
@@ -98,6 +105,8 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
     """Their log density."""
     if isinstance(base, Normal):
         return -0.5 * (x**2).sum(axis=1) - base.dim / 2 * np.log(2 * np.pi)
+    if isinstance(base, DefensiveNormal):
+        return np.asarray(defensive_log_prob(x, np))
     if isinstance(base, MultivariateT):
         df, dim = float(base.df), base.dim
         log_norm = gammaln((df + dim) / 2) - gammaln(df / 2) - dim / 2 * np.log(df * np.pi)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from flowvi import flows
+from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import DensityError, FlowError
-from flowvi.flows import Flow, whiten
+from flowvi.flows import DefensiveNormal, Flow, Normal, whiten
 from flowvi.inference.correct import (
     LEAST_ESS,
     LEAST_PROPOSALS,
@@ -19,11 +20,13 @@ from flowvi.inference.correct import (
     with_best_tails,
 )
 from flowvi.inference.density import Density
-from flowvi.inference.explore import Mode, explore, starts
+from flowvi.inference.explore import Mode, Stray, climb_around, explore, starts
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
 from flowvi.inference.preflight import check_gradient, finite_starts
 from flowvi.inference.proposal import Proposal, compile_ahead, flow_proposal, gaussian_proposal
+from flowvi.inference.reach import mass_beyond, reaches
 from flowvi.inference.tails import directions_without_end
+from flowvi.inference.uncovered import Uncovered, uncovered
 
 _MOST_GAUSSIAN_PROPOSALS = 20
 """Proposals per draw beyond which training a flow costs less than weights on the Gaussian."""
@@ -47,24 +50,31 @@ class Search:
     """The best approximation so far: what one stage has found stays when a later one is cut short.
 
     Attributes:
-        modes: what the starts led to.
+        modes, strays: what the starts led to.
         gaussian: the best Gaussian.
         proposal: q on the model's unconstrained scale: that Gaussian, or the flow trained from it.
         fitted: weighted draws of q as it was fitted, before its tails were chosen.
         weighted: weighted draws of q, enough for the unique draws wanted where that can be had.
         endless: coordinates along which the density does not fall off, or whose scale grew too large.
         converged: whether the last stage came to rest.
+        beyond: posterior mass that draws of q do not see; None where it was not looked for.
+        uncovered: places with mass outside q.
+        audited: whether all of that was looked for.
         notes: what cut the search short, in sentences.
     """
 
     def __init__(self, density: Density, rng: np.random.Generator, draws: int) -> None:
         dim = density.target.dim
         self.modes: list[Mode] = []
+        self.strays: list[Stray] = []
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
         self.proposal = gaussian_proposal(self.gaussian)
         self.fitted: Weighted | None = None
         self._begun: Weighted | None = None
         self.weighted: Weighted | None = None
+        self.beyond: Estimate | None = None
+        self.uncovered: list[Uncovered] = []
+        self.audited = False
         self.endless: tuple[str, ...] = ()
         self.converged = False
         self.notes: list[str] = []
@@ -92,7 +102,7 @@ class Search:
         except KeyboardInterrupt:
             self.converged = False
             self.notes.append(f"Interrupted in stage '{self._ledger.stage}': this is the best so far.")
-        except ArithmeticError as error:
+        except (ArithmeticError, np.linalg.LinAlgError) as error:
             self.converged = False
             self.notes.append(f"Stage '{self._ledger.stage}' ended because {error}.")
         if self._ledger.exhausted():
@@ -120,18 +130,43 @@ class Search:
         try:
             self._ledger.enter("correct")
             fitted = self.fitted or self._choose_tails()[0]
-            return fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
+            if self.beyond is None:
+                self._carries(MOST_PROPOSALS)
+            return self.fitted or fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
         except KeyboardInterrupt:
             self.notes.append("Interrupted in stage 'correct': these weights are of few draws.")
             weighted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
             return self.fitted or weighted, weighted
+
+    def audit(self, log_evidence: float) -> None:
+        """Look for mass at the places that starts, and more climbs from around q, led to and q does not
+        cover."""
+        try:
+            self._ledger.enter("judge")
+            with np.errstate(all="ignore"):
+                around = climb_around(self._density, *self.gaussian, self._rng)
+                found = [*self.modes, *self.strays, *around]
+                self.uncovered = uncovered(self._density, self.proposal, log_evidence, found, self._rng)
+            # an interrupt may have come before tails were looked for
+            self.audited = self.beyond is not None or isinstance(self.proposal.base, DefensiveNormal)
+        except KeyboardInterrupt:
+            self.notes.append("Interrupted in stage 'judge'.")
+
+    def log_evidence(self, weighted: Weighted) -> Estimate:
+        """The log evidence by these weights, its standard error widened by what draws of q may not see."""
+        value, error = weighted.log_evidence
+        if self.beyond is None or isinstance(self.proposal.base, DefensiveNormal):
+            return Estimate(value, error)
+        unseen = [self.beyond.standard_error, max(self.beyond.value, 0.0)]
+        unseen += [place.share for place in self.uncovered]
+        return Estimate(value, float(np.hypot(error, np.linalg.norm(unseen))))
 
     def _explore(self) -> None:
         self._ledger.enter("preflight")
         z = finite_starts(self._density, starts(self._density.target.dim, self._rng))
         check_gradient(self._density, z)
         self._ledger.enter("explore")
-        self.modes = explore(self._density, z)
+        self.modes, self.strays = explore(self._density, z)
         if self.modes:
             self._use_gaussian(Gaussian(self.modes[0].location, self.modes[0].scale_tril))
 
@@ -153,11 +188,12 @@ class Search:
 
     def _use(self, proposal: Proposal) -> None:
         self.proposal, self.fitted, self.weighted, self._begun = proposal, None, None, None
+        self.beyond = None
 
     def _gaussian_carries(self) -> bool:
         _, quick = self._choose_tails()
         enough = quick.proposals_for(1) < _MOST_GAUSSIAN_PROPOSALS and quick.ess_ratio > _LEAST_ESS_RATIO
-        return enough and self._weigh_for_draws(_MOST_GAUSSIAN_PROPOSALS).carry(self._least)
+        return enough and self._carries(_MOST_GAUSSIAN_PROPOSALS)
 
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
@@ -186,11 +222,23 @@ class Search:
             )
             settled = trained.step_size < STEP_SIZE
             even = fitted.ess_ratio > (_FAIR_FLOW if settled else _GOOD_FLOW)
-            self.converged = even and self._weigh_for_draws(MOST_PROPOSALS).carry(self._least)
+            self.converged = even and (self._carries(MOST_PROPOSALS) or self._carries_with_tails())
             if self.converged or number == _MOST_ROUNDS or self._ledger.exhausted():
                 break
         else:
             self.converged = True
+
+    def _carries_with_tails(self) -> bool:
+        """The same with heavier tails for the flow, where they make its largest weights smaller."""
+        fitted = self.fitted
+        if fitted is None or not isinstance(self.proposal.base, Normal):
+            return False
+        heavier, _ = with_best_tails(self._density, self.proposal, fitted, self._rng)
+        if heavier is self.proposal:
+            return False
+        self._use(heavier)
+        self.fitted = fitted
+        return self._carries(MOST_PROPOSALS)
 
     def _choose_tails(self) -> tuple[Weighted, Weighted]:
         """Weighted draws of q as it was fitted, and with the tails it has from now on."""
@@ -200,6 +248,21 @@ class Search:
         self._begun = quick if quick is self.fitted else None
         self._ledger.show(self.fitted.elbo.value, self.fitted.sd_log_weights, quick.khat)
         return self.fitted, quick
+
+    def _carries(self, most: int) -> bool:
+        """Whether weights of q carry all draws, and q reaches what has to be reached; else the same with a
+        defensive base."""
+        weighted = self.weighted or self._weigh_for_draws(most)
+        if not weighted.carry(self._least) or isinstance(self.proposal.base, DefensiveNormal):
+            return weighted.carry(self._least)
+        log_evidence = weighted.log_evidence.value
+        self.beyond = mass_beyond(self._density, self.proposal, log_evidence, self._rng)
+        if reaches(self.beyond):
+            return True
+        fitted, beyond = self.fitted, self.beyond
+        self._use(self.proposal.with_base(DefensiveNormal(self.proposal.base.dim)))
+        self.fitted, self.beyond = fitted, beyond
+        return self._weigh_for_draws(most).carry(self._least)
 
     def _weigh_for_draws(self, most: int) -> Weighted:
         self.weighted = weigh_for_unique(

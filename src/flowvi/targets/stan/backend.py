@@ -76,23 +76,29 @@ class _Calls(NamedTuple):
         if self.ffi:
             name = f"{self.library}_{'gradient' if gradient else 'value'}"
             return jax.ffi.ffi_call(name, shapes, vmap_method="broadcast_all")(handle, z)
+        # XLA may call from its own thread, where x64 is off and JAX cuts doubles down: they go as bits
+        bits = tuple(jax.ShapeDtypeStruct((*shape.shape, 2), np.uint32) for shape in shapes)
         call = partial(_call_back, self.library, gradient)
-        return jax.pure_callback(call, shapes, handle, z, vmap_method="broadcast_all")
+        z = jax.lax.bitcast_convert_type(z, jnp.uint32)
+        found = jax.pure_callback(call, bits, handle, z, vmap_method="broadcast_all")
+        return tuple(jax.lax.bitcast_convert_type(part, jnp.float64) for part in found)
 
 
 def _call_back(library: str, gradient: bool, handle: Any, z: Any) -> tuple[np.ndarray, ...]:
-    handles, points = np.ravel(np.asarray(handle)), np.asarray(z)
+    handles = np.ravel(np.asarray(handle))
+    points = np.ascontiguousarray(z).view(np.float64)[..., 0]
     flat = points.reshape(-1, points.shape[-1])
     values, gradients = np.empty(len(flat)), np.empty(flat.shape)
     for one in np.unique(handles):
         here = handles == one
-        values[here], found, _ = _loaded[library, int(one)].evaluate(
-            np.ascontiguousarray(flat[here]), gradient
-        )
+        model = _loaded.get((library, int(one)))
+        if model is None:
+            raise RuntimeError("this Stan model is gone: it was deleted before a program that uses it ran")
+        values[here], found, _ = model.evaluate(np.ascontiguousarray(flat[here]), gradient)
         if gradient:
             gradients[here] = found
     results = values.reshape(points.shape[:-1]), gradients.reshape(points.shape)
-    return results if gradient else results[:1]
+    return tuple(part[..., None].view(np.uint32) for part in results[: 1 + gradient])
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -1,0 +1,103 @@
+"""Places that the starts led to and q does not cover: how much of the posterior is there?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from flowvi.inference.correct import LEAST_PROPOSALS, weigh
+from flowvi.inference.density import Density
+from flowvi.inference.explore import Mode, Stray
+from flowvi.inference.gaussian import Gaussian, batch_and_match
+from flowvi.inference.proposal import Proposal, gaussian_proposal
+
+_ABOVE = 5.0
+"""Nats by which log p - log q may exceed the log evidence at a point that q covers."""
+
+_LOW, _LOW_PER_DIM = 20.0, 5.0
+"""Nats below the highest place, and more per dimension, at which a place would have to be wider than the
+posterior by e^5 in every direction to count: it is where a climb got stuck."""
+
+_FIRST_STEPS = 5
+_STEPS = 25
+"""Of batch-and-match: a few tell whether a place was a slope, more fit what it is."""
+
+_DF = 5.0
+"""Of the t around a place, whose draws weigh it."""
+
+_NEAR = 3.0
+"""Distance, in sds of a Gaussian fitted already, within which a place is the same."""
+
+
+class Uncovered(NamedTuple):
+    """A place outside q.
+
+    Attributes:
+        location: (dim,), unconstrained.
+        log_density: there.
+        share: of the evidence of both, by importance weights from a Gaussian fitted there.
+    """
+
+    location: Float[np.ndarray, " dim"]
+    log_density: float
+    share: float
+
+
+def uncovered(
+    density: Density,
+    proposal: Proposal,
+    log_evidence: float,
+    found: list[Mode | Stray],
+    rng: np.random.Generator,
+) -> list[Uncovered]:
+    """The places with mass among those found, at which log p - log q is far above the log evidence.
+
+    The curvature at a place says little of its mass (a kink has none, a ridge no end), so a Gaussian is
+    fitted from there. Where it moves off to what q covers, the place was a slope; otherwise its importance
+    weights tell the mass.
+    """
+    highest = max((start.log_density for start in found), default=0.0)
+    places: list[Uncovered] = []
+    searched: list[Gaussian] = []
+    for start in found:
+        if start.log_density < highest - _LOW - _LOW_PER_DIM * density.target.dim:
+            continue
+        if _covered(proposal, log_evidence, start.location, start.log_density):
+            continue
+        if any(np.linalg.norm(known.pull(start.location[None])[0]) < _NEAR for known in searched):
+            continue
+        fit = batch_and_match(density, Gaussian(start.location, start.scale_tril), rng, _FIRST_STEPS)
+        if fit is None:
+            continue
+        moved = fit.gaussian.location
+        if not _covered(proposal, log_evidence, moved, float(density.value(moved[None])[0])):
+            fit = batch_and_match(density, fit.gaussian, rng, _STEPS) or fit
+        searched.append(fit.gaussian)
+        mass = _mass_outside(density, proposal, log_evidence, fit.gaussian, rng)
+        if mass > 0:
+            places.append(Uncovered(start.location, start.log_density, mass / (1 + mass)))
+    return places
+
+
+def _covered(
+    proposal: Proposal, log_evidence: float, z: Float[np.ndarray, " dim"], log_density: float
+) -> bool:
+    return log_density - float(proposal.log_prob(z[None])[0]) - log_evidence < _ABOVE
+
+
+def _mass_outside(
+    density: Density, proposal: Proposal, log_evidence: float, local: Gaussian, rng: np.random.Generator
+) -> float:
+    """Evidence, over that of q, of what q does not cover around a local Gaussian."""
+    propose = gaussian_proposal(local).with_tails(_DF)
+    try:
+        weighted = weigh(density, propose, rng, LEAST_PROPOSALS)
+    except ArithmeticError:
+        return 0.0
+    log_p = weighted.log_weights + propose.log_prob(weighted.z) - log_evidence
+    outside = log_p - proposal.log_prob(weighted.z) > _ABOVE
+    # a weight beyond all numbers is as good as all of the mass
+    log_mass = np.minimum(weighted.log_weights[outside] - log_evidence, 300)
+    return float(np.exp(log_mass).sum()) / len(weighted.z)

@@ -1,0 +1,39 @@
+"""Draws made on the host are those of the base, with its density."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+
+from flowvi.flows import DefensiveNormal, MultivariateT, Normal
+from flowvi.inference.gaussian import Gaussian
+from flowvi.inference.proposal import base_draws, base_log_prob, gaussian_proposal
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+BASES = {"normal": Normal(3), "multivariate t": MultivariateT(3, 5.0), "defensive": DefensiveNormal(3)}
+each_base = pytest.mark.parametrize("base", BASES.values(), ids=BASES)
+
+
+@each_base
+def test_host_densities_are_those_of_the_distribution(base):
+    x = np.concatenate([base_draws(base, np.random.default_rng(0), 50), [[1e4, 0.0, -3.0]], np.zeros((1, 3))])
+    np.testing.assert_allclose(base_log_prob(base, x), jax.vmap(base.log_prob)(x), rtol=1e-10)
+
+
+@each_base
+def test_host_draws_are_those_of_the_distribution(base):
+    ours = base_draws(base, np.random.default_rng(0), 4000)
+    theirs = np.asarray(jax.vmap(base.sample)(jax.random.split(jax.random.key(1), 4000)))
+    assert scipy.stats.ks_2samp(ours[:, 0], theirs[:, 0]).pvalue > 1e-3
+    radius = [np.linalg.norm(x, axis=1) for x in (ours, theirs)]
+    assert scipy.stats.ks_2samp(*radius).pvalue > 1e-3
+
+
+@each_base
+def test_a_proposal_with_another_base_is_the_same_map(base):
+    gaussian = Gaussian(np.array([1.0, -2.0, 0.0]), np.tril(np.full((3, 3), 0.5)) + np.eye(3))
+    proposal = gaussian_proposal(gaussian).with_base(base)
+    z, log_q = proposal(np.random.default_rng(0), 20)
+    np.testing.assert_allclose(proposal.log_prob(z), log_q, rtol=1e-10)
+    np.testing.assert_allclose(proposal.flow().log_prob(z), log_q, rtol=1e-9)

@@ -1,0 +1,66 @@
+"""Places that the starts led to count by their mass, whatever their curvature says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from stages import density_of, quiet_fit
+
+from flowvi.inference.explore import Stray
+from flowvi.inference.gaussian import Gaussian
+from flowvi.inference.proposal import gaussian_proposal
+from flowvi.inference.uncovered import uncovered
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+def two_places(share):
+    """N((-5, 0), I) with weight 1 - share, and at (5, 0) a Laplace variable beside a normal one."""
+
+    def log_density(x):
+        core = jax.scipy.stats.norm.logpdf(x, jnp.array([-5.0, 0.0])).sum()
+        kink = jax.scipy.stats.laplace.logpdf(x[0], 5.0) + jax.scipy.stats.norm.logpdf(x[1])
+        return jnp.logaddexp(np.log1p(-share) + core, np.log(share) + kink)
+
+    return log_density
+
+
+def found_at(log_density, location):
+    return Stray(location, 0.01 * np.eye(2), float(log_density(jnp.asarray(location))))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.01])
+def test_the_mass_at_a_kink(share):
+    log_density = two_places(share)
+    # q is the other part, and the evidence seen is its weight
+    q = gaussian_proposal(Gaussian(np.array([-5.0, 0.0]), np.eye(2)))
+    rng = np.random.default_rng(0)
+    starts = [found_at(log_density, np.array([5.0, 0.01])), found_at(log_density, np.array([5.1, 0.0]))]
+    (place,) = uncovered(density_of(log_density, 2), q, np.log1p(-share), starts, rng)
+    # 4,096 weights of a t against the two kinds of tails
+    assert place.share == pytest.approx(share, rel=0.15)
+
+
+def test_a_slope_and_a_spike_have_no_mass():
+    def log_density(x):
+        core = jax.scipy.stats.norm.logpdf(x).sum()
+        spike = np.log(1e-4) + jax.scipy.stats.norm.logpdf(x, 5.0, 1e-3).sum()
+        return jnp.logaddexp(core, spike)
+
+    q = gaussian_proposal(Gaussian(np.zeros(2), 0.7 * np.eye(2)))
+    starts = [found_at(log_density, np.array([4.0, 0.0])), found_at(log_density, np.full(2, 5.0))]
+    places = uncovered(density_of(log_density, 2), q, 0.0, starts, np.random.default_rng(0))
+    assert all(place.share < 0.01 for place in places)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_kink_that_starts_found_and_q_left_out_is_never_good(more):
+    def log_density(p):
+        value = jnp.logaddexp(
+            jax.scipy.stats.norm.logpdf(p["x"], -4.0), jax.scipy.stats.laplace.logpdf(p["x"], 8.0)
+        )
+        return value - 0.5 * jnp.sum(p["y"] ** 2)
+
+    posterior = quiet_fit(log_density, example={"x": 0.0, "y": np.zeros(more)}, flow="gaussian")
+    both = 0.4 < (posterior.draws["x"] > 2).mean() < 0.6
+    assert both or posterior.verdict.level not in ("good", "corrected")
