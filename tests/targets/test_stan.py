@@ -238,6 +238,18 @@ def test_calling_back_into_python_gives_the_same(regression, x64, monkeypatch):
 
 
 @needs_stan
+def test_calling_back_keeps_doubles_where_the_input_is_still_being_computed(regression, x64, monkeypatch):
+    # the call then comes from a thread of XLA, in which x64 is off
+    monkeypatch.setattr(type(regression.loaded.backend), "ffi", False)
+    function = jax.jit(jax.vmap(jax.value_and_grad(regression.log_density)))
+    slow = jax.jit(lambda z, a: z + 0 * jnp.sum(a @ a @ a))
+    z, a = jnp.asarray(points(regression, 50)), jnp.ones((2000, 2000))
+    values, _ = function(z)
+    slow(z, a).block_until_ready()
+    np.testing.assert_array_equal(function(slow(z, a))[0], values)
+
+
+@needs_stan
 def test_new_data_compile_nothing(regression, x64):
     traces = []
 

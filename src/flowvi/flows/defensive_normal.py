@@ -35,7 +35,7 @@ class DefensiveNormal(Distribution):
         >>> from flowvi.flows import DefensiveNormal
         >>> with jax.enable_x64(True):
         ...     print(DefensiveNormal(1).log_prob(jnp.array([9.0])).round(2))
-        -6.02
+        -6.22
     """
 
     dim: int = eqx.field(static=True)
