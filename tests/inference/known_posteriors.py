@@ -21,6 +21,7 @@ class Known:
     moments: dict[str, tuple[Any, Any]]
     supports: Any = None
     log_evidence: float = 0.0
+    gaussian: bool = False
 
 
 def correlated(dim, seed=0):
@@ -35,7 +36,12 @@ def correlated(dim, seed=0):
 
     log_evidence = 3.0 + dim / 2 * np.log(2 * np.pi) + np.log(np.diag(factor)).sum()
     return Known(
-        log_density, {"x": np.zeros(dim)}, {"x": (location, np.sqrt(np.diag(covariance)))}, None, log_evidence
+        log_density,
+        {"x": np.zeros(dim)},
+        {"x": (location, np.sqrt(np.diag(covariance)))},
+        None,
+        log_evidence,
+        gaussian=True,
     )
 
 
@@ -51,7 +57,7 @@ def conjugate_regression():
         return stats.norm.logpdf(p["b"], 0, 2).sum() + stats.norm.logpdf(y, X @ p["b"], 0.7).sum()
 
     moments = {"b": (covariance @ X.T @ y / 0.49, np.sqrt(np.diag(covariance)))}
-    return Known(log_density, {"b": np.zeros(3)}, moments, None, float(evidence))
+    return Known(log_density, {"b": np.zeros(3)}, moments, None, float(evidence), gaussian=True)
 
 
 def of(distribution):
@@ -62,7 +68,9 @@ ALPHA = np.array([2.0, 3.0, 5.0])
 DIRICHLET = (ALPHA / 10, np.sqrt(ALPHA / 10 * (1 - ALPHA / 10) / 11))
 
 POSTERIORS = {
-    "one normal": Known(lambda p: stats.norm.logpdf(p["a"], -3, 0.01), {"a": 0.0}, {"a": (-3.0, 0.01)}),
+    "one normal": Known(
+        lambda p: stats.norm.logpdf(p["a"], -3, 0.01), {"a": 0.0}, {"a": (-3.0, 0.01)}, gaussian=True
+    ),
     "correlated": correlated(5),
     "thirty dimensions": correlated(30),
     "regression": conjugate_regression(),

@@ -54,6 +54,14 @@ def test_draws_of_known_posteriors_are_different_from_each_other(known_and_fit):
     assert all(values.dtype == np.float64 for values in posterior.draws.values())
 
 
+def test_what_is_nearly_gaussian_takes_few_gradients(known_and_fit):
+    known, posterior = known_and_fit
+    if known.gaussian:
+        assert posterior.gradient_evaluations <= 20_000
+        assert "flow" not in posterior.stages
+    assert posterior.gradient_evaluations == sum(posterior.stages.values())
+
+
 def eight_schools(y, sigma):
     mu = numpyro.sample("mu", dist.Normal(0, 5))
     tau = numpyro.sample("tau", dist.HalfCauchy(5))
@@ -291,4 +299,7 @@ def test_a_flow_that_does_not_fit(flow, words):
 
 def test_progress_is_silent_on_request(capfd):
     flowvi.fit(skewed, **SKEWED, progress=False)
-    assert capfd.readouterr().out == ""
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""
+    flowvi.fit(skewed, **SKEWED, flow="gaussian")
+    assert "gaussian" in capfd.readouterr().err

@@ -64,3 +64,17 @@ def test_a_kink_that_starts_found_and_q_left_out_is_never_good(more):
     posterior = quiet_fit(log_density, example={"x": 0.0, "y": np.zeros(more)}, flow="gaussian")
     both = 0.4 < (posterior.draws["x"] > 2).mean() < 0.6
     assert both or posterior.verdict.level not in ("good", "corrected")
+
+
+def test_a_mode_that_no_start_finds_is_found_from_around_q():
+    # starts lie between -2 and 2
+    def log_density(p):
+        return jnp.logaddexp(
+            jax.scipy.stats.norm.logpdf(p["x"]).sum(), jax.scipy.stats.norm.logpdf(p["x"], 8.0).sum()
+        )
+
+    posterior = quiet_fit(log_density, example={"x": np.zeros(3)}, flow="gaussian")
+    assert len(posterior.verdict.modes["log_densities"]) == 1
+    assert posterior.verdict.level == "unreliable"
+    (place,) = posterior.verdict.modes["outside"]
+    assert place["share"] == pytest.approx(0.5, abs=0.02)

@@ -11,11 +11,11 @@ from scipy.special import gammaln
 
 from flowvi.flows.distribution import Distribution
 
-SHARES = (0.5, 0.25, 0.25)
+_SHARES = (0.5, 0.25, 0.25)
 """Of the normal, of draws with one coordinate far out, and of draws with all of them."""
 
-CAUCHY_SCALE = 2.0
-T_DF = 3.0
+_CAUCHY_SCALE = 2.0
+_T_DF = 3.0
 
 
 class DefensiveNormal(Distribution):
@@ -44,10 +44,10 @@ class DefensiveNormal(Distribution):
         which, one, normal, cauchy, gamma = jax.random.split(key, 5)
         x = jax.random.normal(normal, (self.dim,))
         far = x.at[jax.random.randint(one, (), 0, self.dim)].set(
-            CAUCHY_SCALE * jax.random.cauchy(cauchy, dtype=x.dtype)
+            _CAUCHY_SCALE * jax.random.cauchy(cauchy, dtype=x.dtype)
         )
-        wide = x * jnp.sqrt(T_DF / 2 / jax.random.gamma(gamma, T_DF / 2, dtype=x.dtype))
-        part = jax.random.choice(which, 3, p=jnp.array(SHARES))
+        wide = x * jnp.sqrt(_T_DF / 2 / jax.random.gamma(gamma, _T_DF / 2, dtype=x.dtype))
+        part = jax.random.choice(which, 3, p=jnp.array(_SHARES))
         return jnp.stack([x, far, wide])[part]
 
     def log_prob(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
@@ -63,21 +63,21 @@ def defensive_log_prob(
     normal = -0.5 * square - dim / 2 * np.log(2 * np.pi)
     # the others' squares by a product: taking one from the sum of all would cancel where it is large
     others = x**2 @ (1 - np.eye(dim))
-    each = -numpy.log1p((x / CAUCHY_SCALE) ** 2) - 0.5 * others
+    each = -numpy.log1p((x / _CAUCHY_SCALE) ** 2) - 0.5 * others
     top = each.max(-1)
     far = top + numpy.log(numpy.exp(each - top[..., None]).mean(-1))
-    far = far - np.log(CAUCHY_SCALE * np.pi) - (dim - 1) / 2 * np.log(2 * np.pi)
-    log_norm = gammaln((T_DF + dim) / 2) - gammaln(T_DF / 2) - dim / 2 * np.log(T_DF * np.pi)
-    wide = log_norm - (T_DF + dim) / 2 * numpy.log1p(square / T_DF)
-    parts = [part + np.log(share) for part, share in zip((normal, far, wide), SHARES, strict=True)]
+    far = far - np.log(_CAUCHY_SCALE * np.pi) - (dim - 1) / 2 * np.log(2 * np.pi)
+    log_norm = gammaln((_T_DF + dim) / 2) - gammaln(_T_DF / 2) - dim / 2 * np.log(_T_DF * np.pi)
+    wide = log_norm - (_T_DF + dim) / 2 * numpy.log1p(square / _T_DF)
+    parts = [part + np.log(share) for part, share in zip((normal, far, wide), _SHARES, strict=True)]
     return numpy.logaddexp(numpy.logaddexp(parts[0], parts[1]), parts[2])
 
 
 def defensive_draws(rng: np.random.Generator, n: int, dim: int) -> Float[np.ndarray, "n dim"]:
     """n draws of a `DefensiveNormal`, on the host."""
     x = rng.standard_normal((n, dim))
-    part = rng.choice(3, n, p=SHARES)
+    part = rng.choice(3, n, p=_SHARES)
     far, wide = np.flatnonzero(part == 1), np.flatnonzero(part == 2)
-    x[far, rng.integers(dim, size=len(far))] = CAUCHY_SCALE * rng.standard_cauchy(len(far))
-    x[wide] /= np.sqrt(rng.chisquare(T_DF, (len(wide), 1)) / T_DF)
+    x[far, rng.integers(dim, size=len(far))] = _CAUCHY_SCALE * rng.standard_cauchy(len(far))
+    x[wide] /= np.sqrt(rng.chisquare(_T_DF, (len(wide), 1)) / _T_DF)
     return x

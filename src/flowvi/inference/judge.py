@@ -33,8 +33,8 @@ class Verdict:
         ess_ratio: effective sample size per draw of q.
         sd_log_weights: standard deviation of log p - log q over draws of q.
         drift: movement of short chains started from the draws, per parameter; empty where not run.
-        modes: what the starts found: how many starts, how many reached a mode, the modes' log densities
-            local evidence, and what lies outside q.
+        modes: what the starts found: how many starts, how many reached a mode, the modes' log densities and
+            local evidence, and the places with mass that lie outside q.
         nonfinite: evaluations of the target that were NaN or +inf, or had a gradient that is not finite.
     """
 

@@ -9,7 +9,7 @@ from flowvi.flows import DefensiveNormal
 from flowvi.inference.density import Density
 from flowvi.inference.proposal import Proposal, base_draws, base_log_prob
 
-PROBES = 4096
+_PROBES = 4096
 
 _MISSED = 0.02
 """Share of the evidence beyond the reach of q that counts, two standard errors aside."""
@@ -29,7 +29,7 @@ def mass_beyond(
     few draws resolve a small share. Draws at which the density is not finite have weight zero.
     """
     mixture = DefensiveNormal(proposal.base.dim)
-    base = base_draws(mixture, rng, PROBES)
+    base = base_draws(mixture, rng, _PROBES)
     z, log_det = proposal.push(base)
     log_p = density.value_in_time(z)
     seen = slice(len(log_p))
