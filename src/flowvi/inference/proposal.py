@@ -15,7 +15,7 @@ from flowvi.bijections import Bijection, TriangularAffine
 from flowvi.compiling import Compiled
 from flowvi.flows import DefensiveNormal, Distribution, Flow, MultivariateT, Normal
 from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
-from flowvi.inference.density import BATCH, VALUES, in_batches
+from flowvi.inference.density import VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
 
 HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -77,7 +77,7 @@ def flow_proposal(flow: Flow) -> Proposal:
         return z, log_det
 
     def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        base, log_det = in_batches(lambda part: _pull(flow.bijection, part), z, BATCH)
+        base, log_det = in_batches(lambda part: _pull(flow.bijection, part), z, VALUES)
         return base, log_det
 
     return Proposal(flow.base, lambda: flow.bijection, push, pull)
@@ -86,7 +86,7 @@ def flow_proposal(flow: Flow) -> Proposal:
 def compile_ahead(flow: Flow) -> None:
     """Compile what `flow_proposal` of a flow like this one will need, while something else is done."""
     _push.ahead(flow.bijection, np.zeros((VALUES, flow.dim)))
-    _pull.ahead(flow.bijection, np.zeros((BATCH, flow.dim)))
+    _pull.ahead(flow.bijection, np.zeros((VALUES, flow.dim)))
 
 
 def base_draws(base: Distribution, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n dim"]:
