@@ -1,6 +1,6 @@
 """The README's picture: eight schools, centered, as a Gaussian and as a flow see it.
 
-    python benchmarks/picture.py docs/pictures/eight_schools.png
+python benchmarks/picture.py docs/pictures/eight_schools.png
 """
 
 from __future__ import annotations

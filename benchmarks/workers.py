@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from flowvi.posterior import Posterior
 
 Draws = dict[str, np.ndarray]
 """Quantity -> (chains, draws, *shape)."""
@@ -27,26 +30,25 @@ def fit_flowvi(name: str, seed: int) -> Result:
     model, data = numpyro_models.load(name)
     posterior = flowvi.fit(model, seed=seed, progress=False, **data)
     draws = {site: value[None] for site, value in posterior.draws.items()}
-    done = time.time()
+    return time.time(), draws, described(posterior)
 
+
+def described(posterior: Posterior) -> dict[str, Any]:
+    """What flowvi says of its own fit."""
     verdict, evidence = posterior.verdict, posterior.log_evidence
     worked = [stage for stage in ("gaussian", "flow") if posterior.stages.get(stage, 0) > 0]
-    return (
-        done,
-        draws,
-        {
-            "gradients": posterior.gradient_evaluations,
-            "stages": dict(posterior.stages),
-            "left_at": worked[-1] if worked else "explore",
-            "khat": verdict.khat,
-            "ess_ratio": verdict.ess_ratio,
-            "sd_log_weights": verdict.sd_log_weights,
-            "verdict": verdict.level,
-            "reasons": list(verdict.reasons),
-            "log_evidence": None if evidence is None else evidence.value,
-            "log_evidence_error": None if evidence is None else evidence.standard_error,
-        },
-    )
+    return {
+        "gradients": posterior.gradient_evaluations,
+        "stages": dict(posterior.stages),
+        "left_at": worked[-1] if worked else "explore",
+        "khat": verdict.khat,
+        "ess_ratio": verdict.ess_ratio,
+        "sd_log_weights": verdict.sd_log_weights,
+        "verdict": verdict.level,
+        "reasons": list(verdict.reasons),
+        "log_evidence": None if evidence is None else evidence.value,
+        "log_evidence_error": None if evidence is None else evidence.standard_error,
+    }
 
 
 def _fit_numpyro(name: str, seed: int, chain_method: str) -> Result:

@@ -8,6 +8,7 @@ from flowvi.diagnostics.psis import smooth_weights
 from flowvi.inference.correct import Weighted
 from flowvi.inference.explore import STARTS, Mode
 from flowvi.inference.judge import judge
+from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.uncovered import Uncovered
 
 DRAWS = 1000
@@ -22,7 +23,7 @@ def normal(sd, size=8000):
     return sd * np.random.default_rng(0).normal(size=size)
 
 
-def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, **changes):
+def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, chains=None, **changes):
     weighted = weighted_of(log_weights, nonfinite)
     facts = {
         "draws": DRAWS,
@@ -36,7 +37,11 @@ def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, **changes):
         "endless": (),
         **changes,
     }
-    return judge(weighted, weighted, list(modes), list(outside), **facts)
+    return judge(weighted, weighted, chains, list(modes), list(outside), **facts)
+
+
+def place(log_density, share):
+    return Uncovered(np.zeros(1), log_density, share, Gaussian(np.zeros(1), np.eye(1)))
 
 
 def pareto(k, size=8000):
@@ -77,7 +82,7 @@ EVEN = -8.0 + normal(0.05)
 
 
 def test_a_place_with_mass_outside_q_makes_even_weights_unreliable():
-    places = [Uncovered(np.zeros(1), -10.0, 0.37), Uncovered(np.ones(1), -12.0, 0.02)]
+    places = [place(-10.0, 0.37), place(-12.0, 0.02)]
     verdict = verdict_of(EVEN, [mode(starts=5), mode()], places)
     assert verdict.level == "unreliable"
     assert "A place with about 37% of the evidence (log density -10.00)" in verdict.reasons[0]
@@ -88,7 +93,7 @@ def test_a_place_with_mass_outside_q_makes_even_weights_unreliable():
 
 
 def test_a_place_with_next_to_no_mass_is_no_fault():
-    assert verdict_of(EVEN, [mode()], [Uncovered(np.zeros(1), 20.0, 0.005)]).level == "good"
+    assert verdict_of(EVEN, [mode()], [place(20.0, 0.005)]).level == "good"
 
 
 def test_what_was_not_audited_is_not_called_good():

@@ -3,6 +3,7 @@
 from flowvi.flows.defensive_normal import DefensiveNormal as DefensiveNormal
 from flowvi.flows.distribution import Distribution as Distribution
 from flowvi.flows.flow import Flow as Flow
+from flowvi.flows.flow_mixture import FlowMixture as FlowMixture
 from flowvi.flows.gaussian import gaussian as gaussian
 from flowvi.flows.iaf import iaf as iaf
 from flowvi.flows.mixture import GaussianMixture as GaussianMixture

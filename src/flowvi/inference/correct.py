@@ -31,6 +31,9 @@ _SMALL_CUT = 0.001
 """With so many proposals, a share of the weight that is not worth more of them: at five sds from the mean,
 cutting it moves the mean by 0.005 sd."""
 
+_HOPELESS = 4.0
+"""Times the cut allowed that all the proposals allowed would leave, at which no more are drawn."""
+
 _TAILS = (30.0, 12.0, 5.0)
 """Degrees of freedom tried, lightest first."""
 
@@ -97,7 +100,7 @@ class Weighted(NamedTuple):
         """How many unique draws can be had without cutting weights."""
         return int(1 / self.weights.max())
 
-    def cut_for(self, n: int) -> float:
+    def cut_for(self, n: float) -> float:
         """Share of the weight that n unique draws leave out: what lies above 1 / n."""
         return float(np.maximum(self.weights - 1 / n, 0).sum())
 
@@ -147,7 +150,8 @@ def weigh_for_unique(
     most: int = MOST_PROPOSALS,
     begun: Weighted | None = None,
 ) -> Weighted:
-    """Draw from q until n unique draws can be had, `most` proposals a draw are spent, or the time is over.
+    """Draw from q until n unique draws can be had, `most` proposals a draw are spent or would not do, or the
+    time is over.
 
     Args:
         begun: weighted draws of this q, not chosen by their weights, to go on from.
@@ -155,6 +159,8 @@ def weigh_for_unique(
     weighted = begun or weigh(density, propose, rng, max(2 * n, LEAST_PROPOSALS))
     while (needed := weighted.proposals_for(n)) > len(weighted.z) < most * n:
         if len(weighted.z) >= _MANY and weighted.cut_for(n) <= _SMALL_CUT:
+            break
+        if weighted.cut_for(len(weighted.z) / most) > _HOPELESS * LARGEST_CUT:
             break
         # a quarter more than seems needed: the largest weight grows with the number of draws
         more = int(min(1.25 * needed, most * n)) - len(weighted.z)

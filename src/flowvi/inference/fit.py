@@ -12,6 +12,7 @@ from flowvi.display import display
 from flowvi.errors import ArgumentError, ModelError
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
+from flowvi.inference.chains import thinned
 from flowvi.inference.correct import Weighted, unique_draws
 from flowvi.inference.density import Density
 from flowvi.inference.judge import judge
@@ -39,9 +40,9 @@ def fit(
     """Fit a posterior: draws, log evidence, and a verdict on whether to trust them.
 
     Stages: explore (many starts climb to the modes), gaussian (batch-and-match), flow (couplings in whitened
-    coordinates, by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws),
-    judge. A stage that is not needed is left out. Ctrl-C, or a spent budget, ends with the best so far, which
-    the verdict then says.
+    coordinates, by the path gradient of the ELBO), correct (importance weights, smoothed, to unique draws;
+    where these do not carry, Markov chains in the base space of the flow), judge. A stage that is not needed
+    is left out. Ctrl-C, or a spent budget, ends with the best so far, which the verdict then says.
 
     Args:
         model: a NumPyro model function, a `pymc.Model`, a `flowvi.StanModel`, a `flowvi.Target`, or, with
@@ -85,7 +86,8 @@ def fit(
         search = Search(density, rng, draws)
         search.run(build, always=flow != "auto")
         fitted, weighted = search.correct()
-        search.audit(weighted.log_evidence.value)
+        weighted = search.cover(weighted)
+        search.repair(weighted)
         try:
             return _posterior(target, search, ledger, fitted, weighted, draws, seed)
         except KeyboardInterrupt:
@@ -118,13 +120,20 @@ def _posterior(
 ) -> Posterior:
     """Draw, judge, and put together what the user gets."""
     notes = list(search.notes)
-    if ledger.out_of_time() and weighted.most_unique < draws:
-        notes.append(f"The budget allowed {weighted.most_unique:,} of the {draws:,} draws.")
-        draws = weighted.most_unique
-    chosen = unique_draws(weighted, draws, np.random.default_rng([seed, 2]))
+    if search.chains is not None:
+        by_chain, log_density = thinned(search.chains, draws)
+        z = by_chain.reshape(-1, target.dim)[-draws:]
+        log_weights = log_density.ravel()[-draws:] - search.proposal.log_prob(z)
+    else:
+        if ledger.out_of_time() and weighted.most_unique < draws:
+            notes.append(f"The budget allowed {weighted.most_unique:,} of the {draws:,} draws.")
+            draws = weighted.most_unique
+        chosen = unique_draws(weighted, draws, np.random.default_rng([seed, 2]))
+        z, log_weights = weighted.z[chosen], weighted.log_weights[chosen]
     verdict = judge(
         fitted,
         weighted,
+        search.chains,
         search.modes,
         search.uncovered,
         draws=draws,
@@ -137,20 +146,23 @@ def _posterior(
         nonfinite=ledger.nonfinite,
         nonfinite_example=_nonfinite_example(target, ledger),
     )
+    if search.chains is None:
+        effective = weighted.ess_ratio * len(weighted.z)
+    else:
+        effective = search.chains.mixing.least_ess
     claimed = verdict.level in ("good", "corrected")
-    z = weighted.z[chosen]
     return Posterior(
         target=target,
         q=search.proposal.flow(),
         z=z,
         draws=target.constrain(z, seed),
-        log_weights=weighted.log_weights[chosen],
+        log_weights=log_weights,
         verdict=verdict,
         log_evidence=search.log_evidence(weighted) if claimed else None,
         elbo=fitted.elbo,
         stages=dict(ledger.stages),
         density_evaluations=ledger.densities,
-        effective_draws=min(float(draws), weighted.ess_ratio * len(weighted.z)),
+        effective_draws=min(float(draws), effective),
         coordinates=target.coordinates,
     )
 

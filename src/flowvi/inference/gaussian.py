@@ -18,6 +18,8 @@ say little about it."""
 RUNAWAY = 1e10
 """Scale on the unconstrained side beyond which a posterior is taken not to integrate."""
 
+_MEAN_FIELD_STEPS = 300
+
 _WINDOW = 5
 """Steps over which ELBOs are averaged to compare them."""
 
@@ -75,8 +77,48 @@ def fit_gaussian(density: Density, modes: list[Mode], rng: np.random.Generator) 
         for scale in (1.0, 0.1):
             beginning = Gaussian(np.zeros(dim), scale * np.eye(dim))
             fits.append(batch_and_match(density, beginning, rng, max_steps=150))
-    fits = [fit for fit in fits if fit is not None]
-    return max(fits, key=lambda fit: fit.elbo, default=None)
+    return max((fit for fit in fits if fit is not None), key=lambda fit: fit.elbo, default=None)
+
+
+def mean_field(density: Density, beginning: Gaussian, rng: np.random.Generator) -> GaussianFit | None:
+    """Fit a Gaussian with a diagonal covariance, by ascent of the ELBO along the path gradient.
+
+    Where no Gaussian is near the target, one with correlations may turn the coordinates for nothing; the
+    model's own axes are then better for a flow. Steps by Adam, in units of the current scale. None where the
+    density is finite at too few draws to go on.
+    """
+    dim = len(beginning.location)
+    location = beginning.location.copy()
+    log_scale = 0.5 * np.log((beginning.scale_tril**2).sum(axis=1))
+    first, second = np.zeros((2, dim)), np.zeros((2, dim))
+    elbos: list[float] = []
+    sds: list[float] = []
+    for t in range(_MEAN_FIELD_STEPS):
+        base, scale = rng.standard_normal((BATCH, dim)), np.exp(log_scale)
+        log_p, score = density.value_and_grad(location + scale * base)
+        usable = np.isfinite(log_p) & np.isfinite(score).all(axis=1)
+        if usable.sum() < BATCH // 4:
+            return None
+        base, log_p = base[usable], log_p[usable]
+        path = scale * score[usable] + base
+        gradient = np.stack([path.mean(axis=0), (path * base).mean(axis=0)])
+        first, second = 0.9 * first + 0.1 * gradient, 0.99 * second + 0.01 * gradient**2
+        size = 0.05 * 0.1 ** (t / _MEAN_FIELD_STEPS)
+        step = size * (first / (1 - 0.9 ** (t + 1))) / (np.sqrt(second / (1 - 0.99 ** (t + 1))) + 1e-8)
+        location, log_scale = location + scale * step[0], log_scale + step[1]
+        log_weight = log_p + 0.5 * (base**2).sum(axis=1) + dim / 2 * np.log(2 * np.pi) + np.log(scale).sum()
+        elbos.append(log_weight.mean())
+        sds.append(log_weight.std())
+        density.ledger.show(elbo=elbos[-1], sd_log_weights=sds[-1])
+        if density.ledger.exhausted():
+            break
+    last = slice(-_MEAN_FIELD_STEPS // 10, None)
+    return GaussianFit(
+        Gaussian(location, np.diag(np.exp(log_scale))),
+        float(np.mean(elbos[last])),
+        float(np.mean(sds[last])),
+        converged=True,
+    )
 
 
 def batch_and_match(

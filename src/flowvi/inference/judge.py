@@ -8,14 +8,18 @@ from typing import Any, Literal
 
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.diagnostics.psis import khat_threshold
+from flowvi.inference.chains import LARGEST_DIVERGENT, LARGEST_RHAT, Chains
 from flowvi.inference.correct import LEAST_ESS, Weighted
 from flowvi.inference.explore import STARTS, Mode
-from flowvi.inference.reach import reaches
+from flowvi.inference.reach import misses, reaches
 from flowvi.inference.uncovered import Uncovered
 
 Level = Literal["good", "corrected", "unreliable", "inconclusive"]
 
-_MISSED_MASS = 0.01
+_STUCK = 1.1
+"""R-hat above which chains disagree about the posterior rather than need more time."""
+
+MISSED_MASS = 0.01
 """Share of the evidence that a place outside q may have before it counts."""
 
 
@@ -54,6 +58,7 @@ class Verdict:
 def judge(
     fitted: Weighted,
     weighted: Weighted,
+    chains: Chains | None,
     modes: list[Mode],
     outside: list[Uncovered],
     *,
@@ -67,11 +72,12 @@ def judge(
     nonfinite_example: str,
     endless: tuple[str, ...],
 ) -> Verdict:
-    """Decide from the importance weights, the modes that the starts found, and how the fit ended.
+    """Decide from the importance weights or the Markov chains, the modes found, and how the fit ended.
 
     Args:
         fitted: draws of q as it was fitted: their spread of log weights says how close q is.
-        weighted: the draws that the posterior's are taken from.
+        weighted: the draws that the posterior's are taken from, where there are no chains.
+        chains: the Markov chains that they are taken from otherwise.
         outside: places with mass that the starts led to and q does not cover.
         draws: how many draws were asked for.
         converged: whether the optimiser had come to rest.
@@ -85,7 +91,17 @@ def judge(
     """
     found, missed = _modes(modes, outside)
     level, reasons = _weights(fitted, weighted, draws)
-    if beyond is not None and not reaches(beyond):
+    if chains is not None:
+        level, of_chains = _chains(chains)
+        reasons.insert(0, of_chains)
+        if beyond is not None and misses(beyond):
+            level = "inconclusive" if level == "corrected" else level
+            reasons.insert(
+                1,
+                "Draws of a defensive mixture around q give another evidence than the chains: "
+                f"{beyond.value:+.2f} ± {beyond.standard_error:.2f} of it may lie where they have not been.",
+            )
+    elif beyond is not None and not reaches(beyond):
         reasons.append(
             "There are tails that q as fitted does not reach: beyond them lies "
             f"{beyond.value:.2f} ± {beyond.standard_error:.2f} of the evidence that it sees. So draws were "
@@ -108,13 +124,14 @@ def judge(
         )
         if level == "good" and weighted.nonfinite > 0.001 * len(weighted.z):
             level = "inconclusive"
-    if level == "good" and not audited:
+    claimed = level in ("good", "corrected")
+    if claimed and not audited:
         level = "inconclusive"
         reasons.append("The checks for what q does not reach were cut short.")
-    if not converged and level != "good":
+    if not converged and not claimed:
         reasons.append("Training had not come to rest.")
     reasons += notes
-    if improper and level == "good":
+    if improper and claimed:
         reasons.append(
             f"The prior of {_names(improper)} is improper, so the log evidence cannot be compared between "
             f"models."
@@ -150,6 +167,21 @@ def _weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, l
     ]
 
 
+def _chains(chains: Chains) -> tuple[Level, str]:
+    iterations, count, _ = chains.z.shape
+    where = {"hmc": "HMC in the base space of q", "nuts": "NUTS in the coordinates of the Gaussian"}
+    facts = (
+        f"{count} Markov chains of {iterations:,} iterations ({where[chains.kernel]}): worst R-hat = "
+        f"{chains.mixing.worst_rhat:.3f}, fewest effective draws of a scalar = "
+        f"{chains.mixing.least_ess:,.0f}, {chains.divergences:,} divergences."
+    )
+    if chains.mixed and chains.divergences <= LARGEST_DIVERGENT * iterations * count:
+        return "corrected", f"Draws were corrected by {facts}"
+    wanted = f"R-hat at most {LARGEST_RHAT}, {LEAST_ESS:,} effective draws and next to no divergences"
+    level = "unreliable" if chains.mixing.worst_rhat > _STUCK else "inconclusive"
+    return level, f"Markov chains did not mix ({wanted} were needed): {facts}"
+
+
 def _modes(modes: list[Mode], outside: list[Uncovered]) -> tuple[dict[str, Any], str | None]:
     missed = 1 - 0.05 ** (1 / STARTS)
     searched = (
@@ -162,11 +194,14 @@ def _modes(modes: list[Mode], outside: list[Uncovered]) -> tuple[dict[str, Any],
         "log_densities": [mode.log_density for mode in modes],
         "log_evidences": [mode.log_evidence for mode in modes],
         "starts_in_mode": [mode.starts for mode in modes],
-        "outside": [place._asdict() for place in outside],
+        "outside": [
+            {"location": place.location, "log_density": place.log_density, "share": place.share}
+            for place in outside
+        ],
         "searched": searched,
     }
     heaviest = max(outside, key=lambda place: place.share, default=None)
-    if heaviest is None or heaviest.share < _MISSED_MASS:
+    if heaviest is None or heaviest.share < MISSED_MASS:
         return found, None
     return found, (
         f"A place with about {heaviest.share:.0%} of the evidence (log density {heaviest.log_density:.2f}), "

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 
-from flowvi.bijections import Bijection, TriangularAffine
+from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
-from flowvi.flows import DefensiveNormal, Distribution, Flow, MultivariateT, Normal
+from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal
 from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
 from flowvi.inference.density import VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
@@ -21,8 +23,47 @@ from flowvi.inference.gaussian import Gaussian
 HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
+class Proposal(ABC):
+    """q as what importance weights need: draws, their log density, and the same with other tails.
+
+    Attributes:
+        base: what is pushed through the map of q, or through the maps of all parts of a mixture.
+    """
+
+    base: Distribution
+
+    @abstractmethod
+    def __call__(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """n draws of q (n, dim), and their log density under q (n,)."""
+
+    @abstractmethod
+    def log_prob(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+        """log q at points."""
+
+    @abstractmethod
+    def with_base(self, base: Distribution) -> Proposal:
+        """The same map, or maps, from another base."""
+
+    @abstractmethod
+    def flow(self) -> Flow:
+        """q itself."""
+
+    @abstractmethod
+    def parts(self) -> tuple[MappedProposal, ...]:
+        """The parts of a mixture; of anything else, itself."""
+
+    @abstractmethod
+    def part_weights(self) -> Float[np.ndarray, " parts"]:
+        """Their weights."""
+
+    def with_tails(self, df: float) -> Proposal:
+        """The same from a multivariate t."""
+        return self.with_base(MultivariateT(self.base.dim, df))
+
+
+@final
 @dataclass(frozen=True)
-class Proposal:
+class MappedProposal(Proposal):
     """q as a base distribution and a map, drawn from by NumPy where that is possible: JAX's generator
     takes seconds to compile.
 
@@ -39,37 +80,80 @@ class Proposal:
     pull: HostMap
 
     def __call__(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """n draws of q (n, dim), and their log density under q (n,)."""
         base = base_draws(self.base, rng, n)
         z, log_det = self.push(base)
         return z, base_log_prob(self.base, base) - log_det
 
     def log_prob(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
-        """log q at points."""
         base, log_det = self.pull(z)
         return base_log_prob(self.base, base) + log_det
 
-    def with_tails(self, df: float) -> Proposal:
-        """The same map from a multivariate t."""
-        return self.with_base(MultivariateT(self.base.dim, df))
-
-    def with_base(self, base: Distribution) -> Proposal:
-        """The same map from another base."""
+    def with_base(self, base: Distribution) -> MappedProposal:
         return replace(self, base=base)
 
     def flow(self) -> Flow:
-        """q itself."""
         return Flow(self.base, self.bijection())
 
+    def parts(self) -> tuple[MappedProposal, ...]:
+        return (self,)
 
-def gaussian_proposal(q: Gaussian) -> Proposal:
+    def part_weights(self) -> Float[np.ndarray, " parts"]:
+        return np.ones(1)
+
+
+@final
+@dataclass(frozen=True)
+class MixtureProposal(Proposal):
+    """A mixture of such q, one for each mode.
+
+    Attributes:
+        base: of all parts.
+        mixed: the parts.
+        weights: theirs, which sum to one.
+    """
+
+    base: Distribution
+    mixed: tuple[MappedProposal, ...]
+    weights: Float[np.ndarray, " parts"]
+
+    def __call__(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        counts = rng.multinomial(n, self.weights)
+        drawn = [
+            part(rng, count)[0] for part, count in zip(self.mixed, counts.tolist(), strict=True) if count > 0
+        ]
+        # draws are taken in any order and number, so no part may come first
+        z = rng.permutation(np.concatenate(drawn))
+        return z, self.log_prob(z)
+
+    def log_prob(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+        return np.asarray(logsumexp(self.log_joint(z), axis=1))
+
+    def log_joint(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n parts"]:
+        """log w_k + log q_k at points."""
+        return np.log(self.weights) + np.stack([part.log_prob(z) for part in self.mixed], axis=1)
+
+    def with_base(self, base: Distribution) -> MixtureProposal:
+        return replace(self, base=base, mixed=tuple(part.with_base(base) for part in self.mixed))
+
+    def flow(self) -> Flow:
+        dim = self.base.dim
+        return Flow(FlowMixture([part.flow() for part in self.mixed], self.weights), Identity((dim,)))
+
+    def parts(self) -> tuple[MappedProposal, ...]:
+        return self.mixed
+
+    def part_weights(self) -> Float[np.ndarray, " parts"]:
+        return self.weights
+
+
+def gaussian_proposal(q: Gaussian) -> MappedProposal:
     """Draws of a Gaussian, for which nothing is compiled."""
-    return Proposal(
+    return MappedProposal(
         Normal(len(q.location)), lambda: TriangularAffine(q.location, q.scale_tril), q.push, q.pull
     )
 
 
-def flow_proposal(flow: Flow) -> Proposal:
+def flow_proposal(flow: Flow) -> MappedProposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +164,7 @@ def flow_proposal(flow: Flow) -> Proposal:
         base, log_det = in_batches(lambda part: _pull(flow.bijection, part), z, VALUES)
         return base, log_det
 
-    return Proposal(flow.base, lambda: flow.bijection, push, pull)
+    return MappedProposal(flow.base, lambda: flow.bijection, push, pull)
 
 
 def compile_ahead(flow: Flow) -> None:

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from flowvi import flows
+from flowvi.diagnostics.bridge import bridge_sampling
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import DensityError, FlowError
 from flowvi.flows import DefensiveNormal, Flow, Normal, whiten
+from flowvi.inference.chains import CHAINS, Chains, run_chains, thinned
 from flowvi.inference.correct import (
     LEAST_ESS,
     LEAST_PROPOSALS,
     MOST_PROPOSALS,
     Weighted,
+    unique_draws,
     weigh,
     weigh_for_unique,
     with_best_tails,
 )
 from flowvi.inference.density import Density
 from flowvi.inference.explore import Mode, Stray, climb_around, explore, starts
-from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian
+from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian, mean_field
 from flowvi.inference.preflight import check_gradient, finite_starts
-from flowvi.inference.proposal import Proposal, compile_ahead, flow_proposal, gaussian_proposal
+from flowvi.inference.proposal import (
+    MappedProposal,
+    Proposal,
+    compile_ahead,
+    flow_proposal,
+    gaussian_proposal,
+)
 from flowvi.inference.reach import mass_beyond, reaches
 from flowvi.inference.tails import directions_without_end
+from flowvi.inference.tempering import tempered_particles
 from flowvi.inference.uncovered import Uncovered, uncovered
+from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 
 _MOST_GAUSSIAN_PROPOSALS = 20
 """Proposals per draw beyond which training a flow costs less than weights on the Gaussian."""
@@ -40,10 +53,53 @@ _GOOD_FLOW = 0.992
 _FAIR_FLOW = 0.9
 """ESS/S at which training ends once the step size has been reduced."""
 
+_USABLE_FLOW = 0.5
+_FEW_ROUNDS = 3
+"""ESS/S at which training ends after a few rounds: what is missing costs less by weights."""
+
+_POOR_START = 0.3
+"""ESS/S after a first round below which another start is tried."""
+
+_HOPELESS_PER_DIM = 5.0
+"""Nats per dimension by which the ELBO may be lower there before training."""
+
+_POOR_GAUSSIAN = 0.1
+"""ESS/S of the Gaussian below which other axes are tried."""
+
+_POOR_FLOW = 0.05
+"""ESS/S below which Markov chains cost less than what training would still take."""
+
+_PATIENCE = 4
+"""Rounds after which a poor flow is left to them."""
+
+_MOST_PROBES = 65_536
+"""For what chains may have missed, where draws of q say little."""
+
+_WORTH_TEMPERING = 0.02
+"""Share of the evidence at a place where there may be more than starts find."""
+
+_MOST_PASSES = 6
+"""Times that q is widened."""
+
+_WORTH_A_PART = 0.002
+"""Share of the evidence at a place for which q gets a part."""
+
+_WORTH_A_FLOW = 0.01
+_ROUNDS_PER_PART = 3
+"""Weight of a part from which a flow is trained for it, and for how long, where Gaussians do not carry."""
+
 _USUAL_ROUNDS = 5
-_MOST_ROUNDS = 24
+_MOST_ROUNDS = 12
 
 Build = Callable[[], Flow]
+
+
+class _Trained(NamedTuple):
+    """A flow after a round of training, weighted draws of it, and the step size of the round."""
+
+    proposal: MappedProposal
+    fitted: Weighted
+    step_size: float
 
 
 class Search:
@@ -57,6 +113,7 @@ class Search:
         weighted: weighted draws of q, enough for the unique draws wanted where that can be had.
         endless: coordinates along which the density does not fall off, or whose scale grew too large.
         converged: whether the last stage came to rest.
+        chains: Markov chains, where weights did not carry.
         beyond: posterior mass that draws of q do not see; None where it was not looked for.
         uncovered: places with mass outside q.
         audited: whether all of that was looked for.
@@ -68,16 +125,19 @@ class Search:
         self.modes: list[Mode] = []
         self.strays: list[Stray] = []
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
-        self.proposal = gaussian_proposal(self.gaussian)
+        self.proposal: Proposal = gaussian_proposal(self.gaussian)
         self.fitted: Weighted | None = None
         self._begun: Weighted | None = None
         self.weighted: Weighted | None = None
+        self.chains: Chains | None = None
         self.beyond: Estimate | None = None
         self.uncovered: list[Uncovered] = []
         self.audited = False
         self.endless: tuple[str, ...] = ()
         self.converged = False
         self.notes: list[str] = []
+        self._build: Build | None = None
+        self._trained = False
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
@@ -91,13 +151,15 @@ class Search:
             build: makes the flow to train, on the whitened scale; None ends at the Gaussian.
             always: train the flow even where the Gaussian is good enough.
         """
+        self._build = build
         try:
             # a density may grow beyond all numbers, which the checks that follow look for
             with np.errstate(all="ignore"):
                 self._explore()
                 self._fit_gaussian()
-                enough = self.endless or (not always and self._gaussian_carries())
+                enough = self.endless or (not always and self._gaussian_suffices())
                 if build is not None and not enough and not self._ledger.exhausted():
+                    self._choose_axes()
                     self._train(build())
         except KeyboardInterrupt:
             self.converged = False
@@ -138,15 +200,97 @@ class Search:
             weighted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
             return self.fitted or weighted, weighted
 
-    def audit(self, log_evidence: float) -> None:
+    def cover(self, weighted: Weighted) -> Weighted:
+        """Audit q, and widen it by a part for every place with mass that it does not cover, until none is
+        found; weighted draws of what it then is."""
+        try:
+            for _ in range(_MOST_PASSES):
+                self.audit(weighted)
+                missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
+                if self.endless or not missed or self._ledger.exhausted():
+                    break
+                self._ledger.enter("modes")
+                with np.errstate(all="ignore"):
+                    if max(place.share for place in missed) > _WORTH_TEMPERING:
+                        missed = self._with_tempering(weighted, missed)
+                    weighted = self._widen(missed)
+        except KeyboardInterrupt:
+            self.notes.append("Interrupted in stage 'modes'.")
+        except (ArithmeticError, np.linalg.LinAlgError) as error:
+            self.notes.append(f"Stage 'modes' ended because {error}.")
+        return weighted
+
+    def _with_tempering(self, weighted: Weighted, places: list[Uncovered]) -> list[Uncovered]:
+        """These places, and others that particles find: where there are several modes, there may be more."""
+        broad = broad_gaussian(self.proposal, places, self._rng)
+        particles = tempered_particles(self._density, broad, self._rng)
+        value = self._density.value(particles)
+        order = np.argsort(-np.where(np.isfinite(value), value, -np.inf))
+        found = [Stray(particles[i], self.gaussian.scale_tril, float(value[i])) for i in order]
+        widened_so_far = widened(self._density, self.proposal, places, self._rng)
+        log_evidence = weigh(self._density, widened_so_far, self._rng, LEAST_PROPOSALS).log_evidence.value
+        more = uncovered(self._density, widened_so_far, log_evidence, found, self._rng)
+        self.strays += [Stray(p.location, p.gaussian.scale_tril, p.log_density) for p in more]
+        return [*places, *more]
+
+    def _widen(self, places: list[Uncovered]) -> Weighted:
+        """q with a Gaussian at each place, or a flow where Gaussians do not carry."""
+        before = self.proposal.part_weights().size
+        self._use(widened(self._density, self.proposal, places, self._rng))
+        self._choose_tails()
+        carries = self._carries(MOST_PROPOSALS)
+        build = self._build
+        if not carries and build is not None and not self._ledger.exhausted():
+            parts, weights = list(self.proposal.parts()), self.proposal.part_weights()
+            gaussians = [None if self._trained else self.gaussian] if before == 1 else [None] * before
+            for k, gaussian in enumerate([*gaussians, *[place.gaussian for place in places]]):
+                if gaussian is not None and weights[k] > _WORTH_A_FLOW and not self._ledger.exhausted():
+                    for trained in islice(self._rounds(build(), gaussian), _ROUNDS_PER_PART):
+                        parts[k] = trained.proposal
+            normal = [part.with_base(Normal(part.base.dim)) for part in parts]
+            self._use(weighted_by_evidence(self._density, tuple(normal), weights, self._rng))
+            self._choose_tails()
+            self._carries(MOST_PROPOSALS)
+        return self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
+
+    def repair(self, weighted: Weighted) -> None:
+        """Markov chains where importance weights do not carry: in the base space of the flow and, where those
+        do not mix, in the coordinates of the Gaussian."""
+        if weighted.carry(self._least) or self.endless or self._ledger.exhausted():
+            return
+        try:
+            self._ledger.enter("correct")
+            starts = weighted.z[unique_draws(weighted, CHAINS, self._rng)]
+            with np.errstate(all="ignore"):
+                if self._trained or len(self.proposal.parts()) > 1:
+                    self.chains = run_chains(self._density, self.proposal, starts, "hmc", self._rng)
+                if self.chains is None or not (self.chains.mixed or self._ledger.exhausted()):
+                    gaussian = gaussian_proposal(self.gaussian)
+                    plain = run_chains(self._density, gaussian, starts, "nuts", self._rng)
+                    if self.chains is None or plain.mixing.worst_rhat < self.chains.mixing.worst_rhat:
+                        self.chains = plain
+            self.audit(weighted)
+        except KeyboardInterrupt:
+            self.notes.append("Interrupted in stage 'correct': Markov chains were cut short.")
+
+    def audit(self, weighted: Weighted) -> None:
         """Look for mass at the places that starts, and more climbs from around q, led to and q does not
         cover."""
         try:
             self._ledger.enter("judge")
             with np.errstate(all="ignore"):
-                around = climb_around(self._density, *self.gaussian, self._rng)
-                found = [*self.modes, *self.strays, *around]
-                self.uncovered = uncovered(self._density, self.proposal, log_evidence, found, self._rng)
+                log_evidence = self._log_evidence(weighted).value
+                if self.chains is not None:
+                    self.beyond = mass_beyond(
+                        self._density, self.proposal, log_evidence, self._rng, most=_MOST_PROBES
+                    )
+                self.strays += climb_around(self._density, *self.gaussian, self._rng)
+                found = [*self.modes, *self.strays]
+                # far draws of a defensive base reach other modes, but do not draw from them
+                q = self.proposal
+                if self.chains is None and not weighted.carry(self._least):
+                    q = q.with_base(Normal(q.base.dim))
+                self.uncovered = uncovered(self._density, q, log_evidence, found, self._rng)
             # an interrupt may have come before tails were looked for
             self.audited = self.beyond is not None or isinstance(self.proposal.base, DefensiveNormal)
         except KeyboardInterrupt:
@@ -154,12 +298,20 @@ class Search:
 
     def log_evidence(self, weighted: Weighted) -> Estimate:
         """The log evidence by these weights, its standard error widened by what draws of q may not see."""
-        value, error = weighted.log_evidence
+        value, error = self._log_evidence(weighted)
         if self.beyond is None or isinstance(self.proposal.base, DefensiveNormal):
             return Estimate(value, error)
         unseen = [self.beyond.standard_error, max(self.beyond.value, 0.0)]
         unseen += [place.share for place in self.uncovered]
         return Estimate(value, float(np.hypot(error, np.linalg.norm(unseen))))
+
+    def _log_evidence(self, weighted: Weighted) -> Estimate:
+        """By importance weights, or by the bridge between q and the chains where there are some."""
+        if self.chains is None:
+            return weighted.log_evidence
+        z, log_density = thinned(self.chains, len(weighted.z))
+        log_ratio = log_density.ravel() - self.proposal.log_prob(z.reshape(-1, z.shape[-1]))
+        return bridge_sampling(weighted.log_weights, log_ratio, self.chains.mixing.least_ess)
 
     def _explore(self) -> None:
         self._ledger.enter("preflight")
@@ -190,43 +342,95 @@ class Search:
         self.proposal, self.fitted, self.weighted, self._begun = proposal, None, None, None
         self.beyond = None
 
+    def _gaussian_suffices(self) -> bool:
+        """Whether weights carry, of the Gaussian or, where several modes are known, of one for each."""
+        if self._gaussian_carries():
+            return True
+        if len(self.modes) == 1 or self._ledger.exhausted():
+            return False
+        gaussian = self.proposal
+        if self.cover(self._correct()[1]).carry(self._least):
+            return True
+        self._use(gaussian)
+        return False
+
     def _gaussian_carries(self) -> bool:
         _, quick = self._choose_tails()
         enough = quick.proposals_for(1) < _MOST_GAUSSIAN_PROPOSALS and quick.ess_ratio > _LEAST_ESS_RATIO
         return enough and self._carries(_MOST_GAUSSIAN_PROPOSALS)
 
+    def _choose_axes(self) -> None:
+        """Whiten along the model's own axes where a Gaussian without correlations comes closer."""
+        fitted = self.fitted or self._choose_tails()[0]
+        if fitted.ess_ratio > _POOR_GAUSSIAN:
+            return
+        fit = mean_field(self._density, self.gaussian, self._rng)
+        if fit is not None and fit.elbo > fitted.elbo.value:
+            self._use_gaussian(fit.gaussian)
+
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
         # the optimiser takes a fifth of a second to import, which only a flow should cost
-        from flowvi.inference.elbo import STEP_SIZE, rounds
+        from flowvi.inference.elbo import STEP_SIZE
 
         self._ledger.enter("flow")
-        self.converged = False
+        self.converged, self._trained = False, True
         began = self._ledger.seconds
         compile_ahead(whiten(flow, *self.gaussian))
-        for number, trained in enumerate(
-            rounds(self._density.target, self.gaussian, flow, self._rng), start=1
-        ):
-            self._ledger.spend(trained.gradients)
-            if trained.first_nonfinite is not None:
-                self._ledger.count_nonfinite(trained.nonfinite, trained.first_nonfinite)
-            proposal = flow_proposal(whiten(trained.flow, *self.gaussian))
-            fitted = weigh(self._density, proposal, self._rng, LEAST_PROPOSALS)
-            self._use(proposal)
-            self.fitted = fitted
+        training = self._rounds(flow, self.gaussian)
+        for number in range(1, _MOST_ROUNDS + 1):
+            trained = next(training, None)
+            if trained is None:
+                self.converged = True
+                break
+            if number == 1 and trained.fitted.ess_ratio < _POOR_START:
+                training, trained = self._best_start(flow, training, trained)
+            self._use(trained.proposal)
+            self.fitted = fitted = trained.fitted
             self._ledger.show(
                 fitted.elbo.value,
                 fitted.sd_log_weights,
                 fitted.khat,
                 (self._ledger.seconds - began) / number * max(_USUAL_ROUNDS - number, 1),
             )
-            settled = trained.step_size < STEP_SIZE
-            even = fitted.ess_ratio > (_FAIR_FLOW if settled else _GOOD_FLOW)
+            wanted = _FAIR_FLOW if trained.step_size < STEP_SIZE else _GOOD_FLOW
+            if number >= _FEW_ROUNDS:
+                wanted = _USABLE_FLOW
+            even = fitted.ess_ratio > wanted
             self.converged = even and (self._carries(MOST_PROPOSALS) or self._carries_with_tails())
-            if self.converged or number == _MOST_ROUNDS or self._ledger.exhausted():
+            poor = number >= _PATIENCE and fitted.ess_ratio < _POOR_FLOW
+            if self.converged or poor or self._ledger.exhausted():
                 break
-        else:
-            self.converged = True
+
+    def _best_start(
+        self, flow: Flow, training: Iterator[_Trained], trained: _Trained
+    ) -> tuple[Iterator[_Trained], _Trained]:
+        """After a poor first round: what was trained, or a round in the model's own coordinates if better.
+
+        Zero and one mean something to whoever wrote the model: scales multiply what is centred at zero, and
+        a flow finds that where a Gaussian's location and axes hide it.
+        """
+        dim = self._density.target.dim
+        own = Gaussian(np.zeros(dim), np.eye(dim))
+        elbo = weigh(self._density, gaussian_proposal(own), self._rng, LEAST_PROPOSALS).elbo.value
+        if not elbo > trained.fitted.elbo.value - _HOPELESS_PER_DIM * dim:
+            return training, trained
+        other = self._rounds(flow, own)
+        first = next(other)
+        better = first.fitted.elbo.value > trained.fitted.elbo.value
+        return (other, first) if better else (training, trained)
+
+    def _rounds(self, flow: Flow, whitening: Gaussian) -> Iterator[_Trained]:
+        """Flows trained for one, two, ... rounds, with weighted draws of them."""
+        from flowvi.inference.elbo import rounds
+
+        for trained in rounds(self._density.target, whitening, flow, self._rng):
+            self._ledger.spend(trained.gradients)
+            if trained.first_nonfinite is not None:
+                self._ledger.count_nonfinite(trained.nonfinite, trained.first_nonfinite)
+            proposal = flow_proposal(whiten(trained.flow, *whitening))
+            fitted = weigh(self._density, proposal, self._rng, LEAST_PROPOSALS)
+            yield _Trained(proposal, fitted, trained.step_size)
 
     def _carries_with_tails(self) -> bool:
         """The same with heavier tails for the flow, where they make its largest weights smaller."""

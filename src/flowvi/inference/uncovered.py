@@ -38,11 +38,13 @@ class Uncovered(NamedTuple):
         location: (dim,), unconstrained.
         log_density: there.
         share: of the evidence of both, by importance weights from a Gaussian fitted there.
+        gaussian: that Gaussian.
     """
 
     location: Float[np.ndarray, " dim"]
     log_density: float
     share: float
+    gaussian: Gaussian
 
 
 def uncovered(
@@ -61,30 +63,28 @@ def uncovered(
     highest = max((start.log_density for start in found), default=0.0)
     places: list[Uncovered] = []
     searched: list[Gaussian] = []
-    for start in found:
-        if start.log_density < highest - _LOW - _LOW_PER_DIM * density.target.dim:
-            continue
-        if _covered(proposal, log_evidence, start.location, start.log_density):
+    high = highest - _LOW - _LOW_PER_DIM * density.target.dim
+    found = [start for start in found if start.log_density >= high]
+    if not found:
+        return []
+    log_q = proposal.log_prob(np.stack([start.location for start in found]))
+    for start, below in zip(found, log_q, strict=True):
+        if start.log_density - below - log_evidence < _ABOVE:
             continue
         if any(np.linalg.norm(known.pull(start.location[None])[0]) < _NEAR for known in searched):
             continue
         fit = batch_and_match(density, Gaussian(start.location, start.scale_tril), rng, _FIRST_STEPS)
         if fit is None:
             continue
-        moved = fit.gaussian.location
-        if not _covered(proposal, log_evidence, moved, float(density.value(moved[None])[0])):
+        moved = fit.gaussian.location[None]
+        if density.value(moved)[0] - proposal.log_prob(moved)[0] - log_evidence >= _ABOVE:
             fit = batch_and_match(density, fit.gaussian, rng, _STEPS) or fit
         searched.append(fit.gaussian)
         mass = _mass_outside(density, proposal, log_evidence, fit.gaussian, rng)
         if mass > 0:
-            places.append(Uncovered(start.location, start.log_density, mass / (1 + mass)))
+            share = mass / (1 + mass)
+            places.append(Uncovered(start.location, start.log_density, share, fit.gaussian))
     return places
-
-
-def _covered(
-    proposal: Proposal, log_evidence: float, z: Float[np.ndarray, " dim"], log_density: float
-) -> bool:
-    return log_density - float(proposal.log_prob(z[None])[0]) - log_evidence < _ABOVE
 
 
 def _mass_outside(

@@ -1,0 +1,320 @@
+"""Markov chains where importance weights do not carry: many short ones, in coordinates that a flow or a
+Gaussian has made nearly standard normal."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from flowvi.bijections import Bijection
+from flowvi.compiling import Compiled
+from flowvi.diagnostics.mixing import Mixing, mixing
+from flowvi.flows import DefensiveNormal
+from flowvi.inference.correct import LEAST_ESS
+from flowvi.inference.density import VALUES, Density, scalar_log_density
+from flowvi.inference.proposal import Proposal
+from flowvi.targets.base import Target
+
+CHAINS = 16
+
+LARGEST_RHAT = 1.01
+LARGEST_DIVERGENT = 0.01
+"""Share of iterations that may diverge: where the integrator cannot go, the posterior is not drawn."""
+
+_ENOUGH_ESS = 2000
+"""Effective draws of every scalar at which chains end."""
+
+_BLOCK = 10
+"""Iterations in one compiled call."""
+
+_CHECK = 10
+"""Blocks between two looks at the mixing."""
+
+_WARMUP = (5, 6, 6)
+"""Blocks in the windows of the warm-up; the metric is estimated after each."""
+
+_MOST_GRADIENTS = 600_000
+"""For one kernel; chains that would need more are given up."""
+
+_TRIED, _HOPELESS = 400, 2.0
+"""Chains are given up after so many iterations where they seem to need so many times what is allowed."""
+
+_ACCEPTANCE = 0.9
+"""Wanted of the step size."""
+
+_GAIN = 2.0
+"""Of the log step size on the acceptance."""
+
+_USUAL_STEPS = (0.5, 1.2)
+_SMALL_STEPS = (0.02, 0.5)
+_SMALL_SHARE = 0.3
+"""Factors on the step size, by iteration, and the share of small ones: where the density is much narrower
+than elsewhere only small steps are accepted, and chains that take none would stay there."""
+
+_TRAJECTORY = 2.0
+"""Length of a trajectory in standard coordinates, about a third of the period of a standard normal."""
+_TRAJECTORY_JITTER = (0.5, 1.5)
+_MOST_STEPS = 128
+_DOUBLINGS = 8
+"""Of a NUTS trajectory, at most."""
+
+Kernel = Literal["hmc", "nuts"]
+
+
+class Chains(NamedTuple):
+    """What Markov chains drew.
+
+    Attributes:
+        z: on the model's unconstrained scale.
+        log_density: of the target.
+        divergences: iterations, after the warm-up, at which the integrator lost the energy.
+        mixing: of the coordinates of z and, last, of the log density.
+        kernel: "hmc" in the base space of the flow, or "nuts" in the coordinates of the Gaussian.
+    """
+
+    z: Float[np.ndarray, "iterations chains dim"]
+    log_density: Float[np.ndarray, "iterations chains"]
+    divergences: int
+    mixing: Mixing
+    kernel: Kernel
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the draws may stand for the target, as far as chains can tell."""
+        return self.mixing.worst_rhat <= LARGEST_RHAT and self.mixing.least_ess >= LEAST_ESS
+
+
+class _State(NamedTuple):
+    """Of every chain, in base coordinates; fields as blackjax's HMCState has them."""
+
+    position: Float[Array, "chains dim"]
+    logdensity: Float[Array, " chains"]
+    logdensity_grad: Float[Array, "chains dim"]
+
+
+class _Trace(NamedTuple):
+    """Of one block; `position` is in the base space."""
+
+    z: Float[np.ndarray, "iterations chains dim"]
+    log_density: Float[np.ndarray, "iterations chains"]
+    position: Float[np.ndarray, "iterations chains dim"]
+    acceptance: Float[np.ndarray, "iterations chains"]
+    divergent: Bool[np.ndarray, "iterations chains"]
+
+
+def thinned(chains: Chains, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Evenly spaced iterations of all chains, at least so many draws where there are: z (iterations, chains,
+    dim) and the log density (iterations, chains)."""
+    iterations, count, _ = chains.z.shape
+    kept = np.linspace(0, iterations - 1, min(-(-draws // count), iterations)).round().astype(int)
+    return chains.z[kept], chains.log_density[kept]
+
+
+def run_chains(
+    density: Density,
+    proposal: Proposal,
+    starts: Float[np.ndarray, "chains dim"],
+    kernel: Kernel,
+    rng: np.random.Generator,
+) -> Chains:
+    """Draw until every scalar has mixed, or until that cannot be had for the gradients allowed.
+
+    The chains move in the base space of q's map z = f(u), where the target has the density
+    p(f(u)) |det df/du|; between blocks of such moves each may jump. Of a mixture, each block moves in the
+    base space of one part, drawn at random. In the warm-up the step size follows the acceptance, and the
+    metric the covariance of all chains.
+
+    Args:
+        starts: on the model's unconstrained scale.
+
+    Source: NeuTra (arXiv 1903.03704), section 3.
+    """
+    ensemble = _Ensemble(density, proposal, starts, kernel, rng)
+    for blocks in _WARMUP:
+        ensemble.adapt(blocks)
+    z, log_density, divergences = [], [], 0
+    while True:
+        for _ in range(_CHECK):
+            trace = ensemble.advance()
+            z.append(trace.z)
+            log_density.append(trace.log_density)
+            divergences += int(trace.divergent.sum())
+            if density.ledger.exhausted():
+                break
+        drawn, values = np.concatenate(z), np.concatenate(log_density)
+        mixed = mixing(np.concatenate([drawn, values[..., None]], axis=-1))
+        chains = Chains(drawn, values, divergences, mixed, kernel)
+        spent = ensemble.gradients
+        # what is asked for comes in proportion to what is spent
+        needed = spent * _ENOUGH_ESS / max(mixed.least_ess, 1)
+        density.ledger.show(seconds_left=ensemble.seconds * (needed / spent - 1))
+        hopeless = len(drawn) >= _TRIED and needed > _HOPELESS * _MOST_GRADIENTS
+        enough = chains.mixed and mixed.least_ess >= _ENOUGH_ESS
+        if enough or hopeless or spent > _MOST_GRADIENTS or density.ledger.exhausted():
+            return chains
+
+
+class _Ensemble:
+    """Chains in one batch that share a step size and, in the base space of each part, a metric."""
+
+    def __init__(
+        self,
+        density: Density,
+        proposal: Proposal,
+        starts: Float[np.ndarray, "chains dim"],
+        kernel: Kernel,
+        rng: np.random.Generator,
+    ) -> None:
+        dim = starts.shape[1]
+        self._density = density
+        self._parts = proposal.parts()
+        self._weights = proposal.part_weights()
+        self._bijections = [part.bijection() for part in self._parts]
+        self._defensive = proposal.with_base(DefensiveNormal(dim))
+        self._kernel: Kernel = kernel
+        self._rng = rng
+        self._began = time.monotonic()
+        self._metric = np.eye(dim)
+        self._log_step = np.log(0.5 * dim**-0.25)
+        self.gradients = 0
+        self._z = starts
+
+    @property
+    def seconds(self) -> float:
+        """Since the chains began."""
+        return time.monotonic() - self._began
+
+    def advance(self) -> _Trace:
+        """A block of local moves, from wherever the chains jumped to before."""
+        k = int(self._rng.choice(len(self._parts), p=self._weights))
+        part, bijection = self._parts[k], self._bijections[k]
+        target, (chains, dim) = self._density.target, self._z.shape
+        state = _begin(target, bijection, part.pull(self._z)[0])
+        key = jax.random.key(int(self._rng.integers(2**63)))
+        lengths, steps = self._trajectories()
+        trace = _block(target, bijection, self._kernel, state, key, lengths, steps, self._metric)
+        position, value, acceptance, divergent, spent = map(np.asarray, trace)
+        z, log_det = part.push(position.reshape(-1, dim))
+        self.gradients += chains + int(spent.sum())
+        self._density.ledger.spend(chains + int(spent.sum()))
+        z, log_density = z.reshape(position.shape), value - log_det.reshape(value.shape)
+        self._z = self._jump(z[-1], log_density[-1])
+        return _Trace(z, log_density, position, acceptance, divergent)
+
+    def adapt(self, blocks: int) -> None:
+        """A window of the warm-up: the step size after every block, the metric at its end."""
+        seen, steps = [], []
+        for number in range(blocks):
+            if self._density.ledger.exhausted():
+                return
+            trace = self.advance()
+            acceptance = float(np.nan_to_num(trace.acceptance).mean())
+            self._log_step += _GAIN / np.sqrt(1 + number) * (acceptance - _ACCEPTANCE)
+            seen.append(trace.position)
+            steps.append(self._log_step)
+        # the last steps are noisy about the right one
+        self._log_step = float(np.mean(steps[blocks // 2 :]))
+        # in the base space of one part of a mixture the chains of all are no ellipsoid
+        if len(self._parts) == 1:
+            self._metric = _shrunk_covariance(np.concatenate(seen[1:]))
+
+    def _trajectories(self) -> tuple[Int[np.ndarray, " block"], Float[np.ndarray, " block"]]:
+        """Numbers of steps and step sizes of the iterations of a block."""
+        usual = np.exp(self._log_step)
+        small = self._rng.uniform(size=_BLOCK) < _SMALL_SHARE
+        factors = np.where(
+            small,
+            np.exp(self._rng.uniform(*np.log(_SMALL_STEPS), _BLOCK)),
+            self._rng.uniform(*_USUAL_STEPS, _BLOCK),
+        )
+        trajectories = _TRAJECTORY * self._rng.uniform(*_TRAJECTORY_JITTER, _BLOCK)
+        most = min(2 * np.ceil(_TRAJECTORY / usual), _MOST_STEPS)
+        steps = usual * factors
+        return np.clip(np.ceil(trajectories / steps), 1, most).astype(int), steps
+
+    def _jump(
+        self, z: Float[np.ndarray, "chains dim"], log_density: Float[np.ndarray, " chains"]
+    ) -> Float[np.ndarray, "chains dim"]:
+        """Let every chain jump to one of many draws of a defensive mixture m around q, or stay.
+
+        The new place is chosen among the current one and the draws with probabilities in proportion to
+        p / m, which leaves the target unchanged whatever m is. Chains come into modes and tails this way
+        that local moves do not find.
+
+        Source: iterated sampling importance resampling, Andrieu, Lee & Vihola 2018, section 2; with a flow
+        and local moves, Samsonov et al. 2022 (arXiv 2111.02702), algorithm 2.
+        """
+        chains, dim = z.shape
+        drawn, log_m = self._defensive(self._rng, VALUES)
+        log_weights = self._density.value(drawn) - log_m
+        log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf).reshape(chains, -1)
+        here = log_density - self._defensive.log_prob(z)
+        log_weights = np.concatenate([here[:, None], log_weights], axis=1)
+        chosen = (log_weights + self._rng.gumbel(size=log_weights.shape)).argmax(axis=1)
+        places = np.concatenate([z[:, None], drawn.reshape(chains, -1, dim)], axis=1)
+        return places[np.arange(chains), chosen]
+
+
+def _shrunk_covariance(
+    positions: Float[np.ndarray, "iterations chains dim"],
+) -> Float[np.ndarray, "dim dim"]:
+    """The covariance of all positions, drawn towards the identity, which it is where q is right."""
+    iterations, chains, dim = positions.shape
+    covariance = np.cov(positions.reshape(-1, dim).T).reshape(dim, dim)
+    # neighbouring iterations count as one fourth
+    n = iterations * chains / 4
+    return (n * covariance + 2 * dim * np.eye(dim)) / (n + 2 * dim)
+
+
+def _base_density(target: Target, bijection: Bijection, u: Float[Array, " dim"]) -> Float[Array, ""]:
+    z, log_det = bijection.forward_and_log_det(u)
+    return scalar_log_density(target, z) + log_det
+
+
+@Compiled
+def _begin(target: Target, bijection: Bijection, base: Array) -> _State:
+    value, grad = jax.vmap(jax.value_and_grad(lambda u: _base_density(target, bijection, u)))(base)
+    return _State(base, value, grad)
+
+
+@Compiled
+def _block(
+    target: Target,
+    bijection: Bijection,
+    kernel: Kernel,
+    state: _State,
+    key: Array,
+    lengths: Array,
+    step_sizes: Array,
+    metric: Array,
+) -> tuple[Array, ...]:
+    """`_BLOCK` iterations of all chains: position, log density, acceptance, divergence and steps of each."""
+    from blackjax.mcmc import hmc, nuts
+
+    def log_density(u: Array) -> Array:
+        return _base_density(target, bijection, u)
+
+    move = hmc.build_kernel() if kernel == "hmc" else nuts.build_kernel()
+
+    def one(key: Array, state: _State, length: Array, step_size: Array) -> tuple[_State, tuple]:
+        steps = length if kernel == "hmc" else _DOUBLINGS
+        new, info = move(key, hmc.HMCState(*state), log_density, step_size, metric, steps)
+        state = _State(*new)
+        return state, (
+            state.position,
+            state.logdensity,
+            info.acceptance_rate,
+            info.is_divergent,
+            info.num_integration_steps,
+        )
+
+    def iteration(state: _State, inputs: tuple[Array, Array, Array]) -> tuple[_State, tuple]:
+        key, length, step_size = inputs
+        keys = jax.random.split(key, len(state.logdensity))
+        return jax.vmap(one, in_axes=(0, 0, None, None))(keys, state, length, step_size)
+
+    return jax.lax.scan(iteration, state, (jax.random.split(key, _BLOCK), lengths, step_sizes))[1]
