@@ -60,7 +60,7 @@ def rank(
     try:
         z = np.concatenate([target.unconstrain(truth)[None], posterior.z[chosen]])
         log_density = _log_density(target, z)
-        pairs[LOG_DENSITY] = log_density[0], log_density[1:]
+        pairs[LOG_DENSITY] = np.asarray(log_density[0]), log_density[1:]
     except (DataError, SupportError) as error:
         # not every parameter is given, or a true value is at the edge of its support after rounding
         left_out[LOG_DENSITY] = str(error)

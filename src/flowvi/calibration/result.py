@@ -136,7 +136,7 @@ class Calibration:
         return dataclasses.replace(self, ranks={name: self.ranks[name] for name in names})
 
     def plot_ranks(self, names: Iterable[str] | None = None) -> Figure:
-        """Histograms of the ranks, with the band in which all bars of a calibrated scalar are 95 times in 100.
+        """Histograms of the ranks, with the band that all bars of a calibrated scalar stay in at 95%.
 
         Args:
             names: parameters or scalars; by default those twelve with the smallest p.

@@ -74,7 +74,7 @@ def ecdf_band(simulations: int, draws: int, level: float = 0.95) -> Band:
     Example:
         >>> band = ecdf_band(100, 99)
         >>> int(band.lower[49]), int(band.upper[49])
-        (35, 65)
+        (36, 64)
     """
     low, high = 0.0, 1.0
     for _ in range(40):

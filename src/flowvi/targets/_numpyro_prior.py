@@ -8,12 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from numpyro import handlers
 from numpyro.distributions import Unit
 
 from flowvi.errors import CannotSimulateError
 from flowvi.targets.arguments import Arguments
+
+
+class Unobserved(handlers.uncondition):
+    """Observed sites are drawn instead, in the shape of their observations.
+
+    Where a distribution has a smaller shape than what it is given as `obs=`, which NumPyro lets it have, its
+    density counts every observation, but a plain draw is one for all of them.
+    """
+
+    def process_message(self, msg: Any) -> None:
+        """See `numpyro.handlers.Messenger`."""
+        if msg["type"] == "sample" and msg["is_observed"]:
+            fn, shape = msg["fn"], jnp.shape(msg["value"])
+            batch = shape[: len(shape) - fn.event_dim]
+            # what is observed may be old, and of another length than what is to be drawn
+            if batch != fn.batch_shape and _broadcast(batch, fn.batch_shape) == batch:
+                msg["fn"] = fn.expand(batch)
+        super().process_message(msg)
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,7 @@ class Replica:
 
     def __call__(self, observed: dict[str, Any], traced: tuple[Array | None, ...]) -> Any:
         args, kwargs = dataclasses.replace(self.fixed, arrays=traced).join()
-        return handlers.condition(handlers.uncondition(self.model), observed)(*args, **kwargs)
+        return handlers.condition(Unobserved(self.model), observed)(*args, **kwargs)
 
 
 def replica(model: Callable, given: Arguments, observed: dict[str, Array]) -> tuple[Replica, Arguments]:
@@ -50,7 +69,7 @@ def draw_prior(
         CannotSimulateError: nothing is observed, or the density has parts that sampling passes over.
     """
     args, kwargs = given.join()
-    sites = handlers.trace(handlers.seed(handlers.uncondition(model), key)).get_trace(*args, **kwargs)
+    sites = handlers.trace(handlers.seed(Unobserved(model), key)).get_trace(*args, **kwargs)
     parameters, observed = {}, {}
     for name, site in sites.items():
         if site["type"] == "deterministic":
@@ -67,6 +86,13 @@ def draw_prior(
     return parameters, observed
 
 
+def _broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return jnp.broadcast_shapes(*shapes)
+    except ValueError:
+        return None
+
+
 def _require_that_sampling_is_all(name: str, site: dict[str, Any]) -> None:
     """Raise where a site's density is not that of the draw at it."""
     base = site["fn"]
@@ -79,6 +105,9 @@ def _require_that_sampling_is_all(name: str, site: dict[str, Any]) -> None:
     elif "was_observed" in site["infer"] and site.get("_control_flow_done"):
         # it would be drawn after the loop, given the old data of the steps before
         why = "is observed within a `scan`, whose steps NumPyro does not draw anew"
+    elif "was_observed" in site["infer"] and jnp.shape(site["infer"]["obs"]) != jnp.shape(site["value"]):
+        shapes = f"{jnp.shape(site['infer']['obs'])} and is drawn in the shape {jnp.shape(site['value'])}"
+        why = f"is observed in the shape {shapes}"
     else:
         return
     raise CannotSimulateError(

@@ -30,7 +30,7 @@ try:
     from numpyro.infer.util import constrain_fn, potential_energy
 
     from flowvi.targets._enumeration import first_free_dim, is_enumerated, summed_log_density, with_discrete
-    from flowvi.targets._numpyro_prior import draw_prior, replica
+    from flowvi.targets._numpyro_prior import Unobserved, draw_prior, replica
 except ImportError as error:
     raise DependencyError("NumPyro models need NumPyro: pip install 'flowvi[numpyro]'.") from error
 
@@ -159,7 +159,7 @@ class NumpyroTarget(Target):
         args, kwargs = overlay(self.model, self.given.join(), (args, kwargs))
         observed = list(self.observed_data())
         predictive = Predictive(
-            handlers.uncondition(self.model), posterior_samples=self._latents(draws), return_sites=observed
+            Unobserved(self.model), posterior_samples=self._latents(draws), return_sites=observed
         )
         out = predictive(jax.random.key(seed), *args, **kwargs)
         return {name: np.asarray(out[name]) for name in observed}
