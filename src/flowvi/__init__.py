@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flowvi import bijections, errors, flows
     from flowvi.bijections import trainable
+    from flowvi.calibration.result import Calibration
+    from flowvi.calibration.run import calibrate
     from flowvi.diagnostics.estimate import Estimate
     from flowvi.inference.budget import Budget
     from flowvi.inference.fit import fit
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Budget": "flowvi.inference.budget",
+    "Calibration": "flowvi.calibration.result",
     "Estimate": "flowvi.diagnostics.estimate",
     "Posterior": "flowvi.posterior",
     "StanModel": "flowvi.targets.stan",
     "Target": "flowvi.targets.base",
     "Verdict": "flowvi.inference.judge",
     "bijections": "",
+    "calibrate": "flowvi.calibration.run",
     "errors": "",
     "fit": "flowvi.inference.fit",
     "flows": "",
@@ -33,12 +37,14 @@ _HOMES = {
 
 __all__ = [
     "Budget",
+    "Calibration",
     "Estimate",
     "Posterior",
     "StanModel",
     "Target",
     "Verdict",
     "bijections",
+    "calibrate",
     "errors",
     "fit",
     "flows",

@@ -184,6 +184,18 @@ def test_predictions_of_the_data_and_of_new_data(schools):
     np.testing.assert_allclose(narrow, draws["theta"], atol=0.1)
 
 
+def test_predictions_have_the_shape_of_observations_that_share_one_distribution():
+    def model(y):
+        mu = numpyro.sample("mu", dist.Normal(0, 1))
+        numpyro.sample("y", dist.Normal(mu, 1), obs=y)
+
+    target = Target.from_numpyro(model, np.zeros((3, 4)))
+    predicted = target.predictive(target.constrain(np.zeros((1000, 1))), 0, (), {})["y"]
+    assert predicted.shape == (1000, 3, 4)
+    errors = predicted.reshape(1000, 12)
+    assert np.abs(np.corrcoef(errors.T) - np.eye(12)).max() < 5 / np.sqrt(1000)
+
+
 def line(X, y=None):
     b = numpyro.sample("b", dist.Normal(0, 1))
     numpyro.sample("y", dist.Normal(b * X, 0.01), obs=y)

@@ -511,3 +511,20 @@ def test_bridgestan_agrees_with_the_formula(regression, x64):
     expected, expected_gradients = jax.vmap(jax.value_and_grad(regression_in_jax))(z)
     np.testing.assert_allclose(values, expected, rtol=1e-10)
     np.testing.assert_allclose(gradients, expected_gradients, rtol=1e-8, atol=1e-8)
+
+
+@needs_stan
+def test_a_function_simulates_data_for_calibration():
+    def simulate(rng):
+        alpha, beta, sigma = 3 * rng.normal(), rng.standard_t(4, size=3), rng.exponential(2)
+        y = rng.normal(alpha + REGRESSION["X"] @ beta, sigma)
+        return {"alpha": alpha, "beta": beta, "sigma": sigma}, {"y": y}
+
+    # the data that are simulated need not be given
+    given = {name: value for name, value in REGRESSION.items() if name != "y"}
+    model = StanModel(PROGRAMS / "regression.stan", given)
+    calibration = flowvi.calibrate(model, simulate=simulate, simulations=3, progress=False)
+    shapes = {name: ranks.shape for name, ranks in calibration.ranks.items()}
+    assert shapes == {"alpha": (3,), "beta": (3, 3), "sigma": (3,), "log density": (3,)}
+    with pytest.raises(CannotSimulateError, match="Give `simulate=`"):
+        flowvi.calibrate(StanModel(PROGRAMS / "regression.stan", REGRESSION))

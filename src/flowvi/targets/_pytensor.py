@@ -31,7 +31,7 @@ try:
     from pymc.variational.minibatch_rv import MinibatchRandomVariable
     from pytensor.compile.function import function as compile_function
     from pytensor.compile.mode import JAX
-    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.compile.sharedvalue import SharedVariable, shared
     from pytensor.graph.basic import Constant
     from pytensor.graph.fg import FunctionGraph
     from pytensor.graph.replace import clone_replace
@@ -68,6 +68,7 @@ __all__ = [
     "graph_inputs",
     "map_rows",
     "pm",
+    "shared",
     "to_jax",
     "toposort",
     "with_values",

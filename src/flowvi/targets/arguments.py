@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
@@ -87,6 +88,28 @@ def trace_with(given: Arguments, trace: Callable[[Arguments], R]) -> tuple[Argum
     except _NEEDS_VALUES:
         given = given.as_constants()
         return given, trace(given)
+
+
+def overlay(
+    function: Callable, old: tuple[tuple, Mapping[str, Any]], new: tuple[tuple, Mapping[str, Any]]
+) -> tuple[tuple, dict[str, Any]]:
+    """The old arguments of a function with the new ones in their place, each given by position or by name.
+
+    Raises:
+        DataError: the function takes no such arguments.
+    """
+    signature = inspect.signature(function)
+    bound = signature.bind_partial(*old[0], **old[1])
+    try:
+        arguments = signature.bind_partial(*new[0], **new[1]).arguments
+    except TypeError as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise DataError(f"{name}{signature} cannot be called with these new data: {error}.") from error
+    for name, value in arguments.items():
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            value = {**bound.arguments.get(name, {}), **value}
+        bound.arguments[name] = value
+    return bound.args, bound.kwargs
 
 
 def _as_array(leaf: Any) -> Array:

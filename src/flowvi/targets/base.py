@@ -9,6 +9,8 @@ import numpy as np
 from equinox import AbstractVar
 from jaxtyping import Array, Float
 
+from flowvi.errors import CannotSimulateError
+
 if TYPE_CHECKING:
     import pymc
 
@@ -65,6 +67,20 @@ class Target(eqx.Module):
         Raises:
             CannotSimulateError: the model is a density only.
         """
+
+    def simulate(self, seed: int) -> tuple[dict[str, np.ndarray], "Target"]:
+        """Parameters drawn from the prior, and the posterior given data drawn with these parameters.
+
+        Parameters, each of its own shape, are all that `constrain` gives. Targets of different seeds share
+        their compiled programs.
+
+        Raises:
+            CannotSimulateError: the model is a density only, or its prior is improper.
+        """
+        raise CannotSimulateError(
+            "A Stan program or a log density cannot draw from its own prior. Give `simulate=`, a function "
+            "that draws parameters and data."
+        )
 
     @abstractmethod
     def log_likelihood(self, draws: Draws) -> Draws:

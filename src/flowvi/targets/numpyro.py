@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
@@ -17,10 +17,11 @@ from jaxtyping import Array, Float
 from flowvi.errors import DataError, DependencyError, ModelError
 from flowvi.memory import batch_map
 from flowvi.precision import double_precision
-from flowvi.targets.arguments import Arguments, trace_with
+from flowvi.targets.arguments import Arguments, overlay, trace_with
 from flowvi.targets.base import Draws, Target
 from flowvi.targets.inside import require_inside
 from flowvi.targets.labels import labels
+from flowvi.targets.prior import require_proper_prior
 
 try:
     from numpyro import handlers
@@ -29,6 +30,7 @@ try:
     from numpyro.infer.util import constrain_fn, potential_energy
 
     from flowvi.targets._enumeration import first_free_dim, is_enumerated, summed_log_density, with_discrete
+    from flowvi.targets._numpyro_prior import Unobserved, draw_prior, replica
 except ImportError as error:
     raise DependencyError("NumPyro models need NumPyro: pip install 'flowvi[numpyro]'.") from error
 
@@ -154,13 +156,26 @@ class NumpyroTarget(Target):
         Raises:
             DataError: the model takes no such arguments.
         """
-        args, kwargs = _overlay(self.model, self.given.join(), (args, kwargs))
+        args, kwargs = overlay(self.model, self.given.join(), (args, kwargs))
         observed = list(self.observed_data())
         predictive = Predictive(
-            handlers.uncondition(self.model), posterior_samples=self._latents(draws), return_sites=observed
+            Unobserved(self.model), posterior_samples=self._latents(draws), return_sites=observed
         )
         out = predictive(jax.random.key(seed), *args, **kwargs)
         return {name: np.asarray(out[name]) for name in observed}
+
+    @double_precision
+    def simulate(self, seed: int) -> tuple[dict[str, np.ndarray], Target]:
+        """Latent and deterministic sites drawn from the prior, and the posterior given observed sites drawn
+        with them; what else the model does with its data is done with those it was called with.
+
+        Raises:
+            CannotSimulateError: the prior is improper, nothing is observed, or the model has factors.
+        """
+        require_proper_prior(self)
+        parameters, observed = draw_prior(self.model, self.given, jax.random.key(seed))
+        model, given = replica(self.model, self.given, observed)
+        return _float64(parameters), dataclasses.replace(self, model=model, given=given)
 
     @double_precision
     def log_likelihood(self, draws: Draws) -> Draws:
@@ -219,29 +234,6 @@ class NumpyroTarget(Target):
 
     def _latents(self, draws: Draws) -> dict[str, Array]:
         return {s.name: jnp.asarray(draws[s.name]) for s in self.sites}
-
-
-def _overlay(
-    model: Callable, old: tuple[tuple, Mapping[str, Any]], new: tuple[tuple, Mapping[str, Any]]
-) -> tuple[tuple, dict[str, Any]]:
-    """The old arguments with the new ones in their place, each given by position or by name.
-
-    Raises:
-        DataError: the model takes no such arguments.
-    """
-    signature = inspect.signature(model)
-    bound = signature.bind_partial(*old[0], **old[1])
-    try:
-        arguments = signature.bind_partial(*new[0], **new[1]).arguments
-    except TypeError as error:
-        raise DataError(
-            f"{_name(model)}{signature} cannot be called with these new data: {error}."
-        ) from error
-    for name, value in arguments.items():
-        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            value = {**bound.arguments.get(name, {}), **value}
-        bound.arguments[name] = value
-    return bound.args, bound.kwargs
 
 
 def _float64(draws: dict[str, Array]) -> Draws:

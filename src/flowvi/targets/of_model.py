@@ -20,8 +20,13 @@ def target_of(
     kwargs: Mapping[str, Any],
     example: Any = None,
     supports: Mapping[str, Any] | None = None,
+    caller: str = "flowvi.fit",
+    reserved: tuple[str, ...] = RESERVED,
 ) -> Target:
     """The target of a model in any of the forms `flowvi.fit` takes.
+
+    Args:
+        caller, reserved: the function that the model is given to, and the names of its own arguments.
 
     Raises:
         ModelError: the model is of no known form, or its arguments do not suit that form.
@@ -49,12 +54,12 @@ def target_of(
     if example is not None:
         # the parameters, which are passed by position
         names = names[1:]
-    clash = [name for name in names if name in RESERVED]
+    clash = [name for name in names if name in reserved]
     if clash:
         raise ModelError(
-            f"The model's argument {clash[0]!r} is also an argument of flowvi.fit. Build the target first, "
+            f"The model's argument {clash[0]!r} is also an argument of {caller}. Build the target first, "
             "with flowvi.Target.from_numpyro(model, *args, **kwargs) or flowvi.Target.from_log_density, and "
-            "fit that."
+            "give that."
         )
     if example is not None:
         from flowvi.targets.jax import JaxTarget

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from flowvi.errors import DataError, ModelError
 from flowvi.precision import double_precision
 from flowvi.targets._pymc_predictive import new_data, simulate, sized_by_parameters
+from flowvi.targets._pymc_prior import Sampler, prior_sampler, with_observed
 from flowvi.targets._pytensor import (
     MinibatchOp,
     MinibatchRandomVariable,
@@ -31,6 +32,7 @@ from flowvi.targets._pytensor import (
 from flowvi.targets.base import Draws, Target
 from flowvi.targets.inside import require_inside
 from flowvi.targets.labels import labels
+from flowvi.targets.prior import require_proper_prior
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -86,6 +88,10 @@ class _Source:
     def pointwise(self) -> tuple[Program, tuple[Array, ...]]:
         outputs = cast("list[Any]", self.model.logp(vars=self.model.observed_RVs, sum=False))
         return to_jax(self.values, self.value_shapes, outputs, self.shared)
+
+    @cached_property
+    def prior(self) -> Sampler:
+        return prior_sampler(self.model, self.shared)
 
     def rows(self, draws: Mapping[str, Any]) -> list[np.ndarray]:
         """The free variables of the draws, each (n, *shape)."""
@@ -201,6 +207,28 @@ class PymcTarget(Target):
                 "data of a length that changes; parameters keep their shape."
             ) from error
         return _named(source.observed_names, simulated)
+
+    @double_precision
+    def simulate(self, seed: int) -> tuple[dict[str, np.ndarray], Target]:
+        require_proper_prior(self)
+        source = self._source
+        names = [rv.name for rv in source.model.unobserved_RVs]
+        drawn = source.prior(seed)
+        observed = dict(zip(source.observed_names, drawn[len(names) :], strict=True))
+        return _named(names, drawn[: len(names)]), self.with_data(observed)
+
+    @double_precision
+    def with_data(self, data: Mapping[str, Any]) -> PymcTarget:
+        """The posterior of the model given other values of observed variables and of `pm.Data`, by name.
+
+        Raises:
+            DataError: the model has no data of that name, or of another type or number of dimensions.
+        """
+        source = self._source
+        observed = {name: value for name, value in data.items() if name in source.observed_names}
+        rest = {name: value for name, value in data.items() if name not in observed}
+        values = new_data(source.model, source.shared, rest)
+        return PymcTarget.build(with_observed(source.model, values, observed))
 
     @double_precision
     def log_likelihood(self, draws: Draws) -> Draws:
