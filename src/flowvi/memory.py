@@ -13,6 +13,8 @@ from jaxtyping import Array, PyTree
 LIMIT = 2**30
 """Bytes that the intermediate arrays of one chunk may take, were none of them freed or fused."""
 
+_MOST_POINTS = 2**13
+
 
 def batch_map(function: Callable[[Any], PyTree], x: PyTree[Array]) -> PyTree:
     """`jax.vmap(function)(x)`, in chunks where all points at once would take more than a gigabyte.
@@ -29,7 +31,8 @@ def batch_map(function: Callable[[Any], PyTree], x: PyTree[Array]) -> PyTree:
     def traced(one: PyTree[Array]) -> PyTree:
         return jax.tree.unflatten(structure, jaxpr_as_fun(program)(*jax.tree.leaves(one)))
 
-    chunk = max(1, LIMIT // max(1, _bytes(program)))
+    # larger batches of small dimension come out wrong on some versions of jaxlib (jax issue 39103)
+    chunk = min(max(1, LIMIT // max(1, _bytes(program))), _MOST_POINTS)
     if chunk >= len(jax.tree.leaves(x)[0]):
         return jax.vmap(traced)(x)
     return jax.lax.map(traced, x, batch_size=int(chunk))

@@ -19,6 +19,9 @@ from flowvi.precision import double_precision
 # numbers per compiled call: enough to keep the machine busy, few enough for the activations of wide layers
 _CHUNK = 2**18
 
+# larger batches of small dimension come out wrong on some versions of jaxlib (jax issue 39103)
+_MOST_ROWS = 2**13
+
 
 class Flow(eqx.Module):
     """The distribution of z = f(x), x ~ q0.
@@ -252,7 +255,7 @@ def _in_chunks(of_chunk: Callable[[int, int], tuple], n: int, dim: int) -> tuple
 
     The number of rows is a power of two, so that few programs serve every n.
     """
-    rows = 1 << (max(1, min(n, _CHUNK // dim)) - 1).bit_length()
+    rows = 1 << (max(1, min(n, _CHUNK // dim, _MOST_ROWS)) - 1).bit_length()
     chunks = [[np.asarray(a) for a in of_chunk(start, rows)] for start in range(0, max(n, 1), rows)]
     return tuple(np.concatenate(parts)[:n] for parts in zip(*chunks, strict=True))
 

@@ -86,7 +86,9 @@ _WORTH_A_PART = 0.002
 
 _WORTH_A_FLOW = 0.01
 _ROUNDS_PER_PART = 3
-"""Weight of a part from which a flow is trained for it, and for how long, where Gaussians do not carry."""
+_MOST_FLOWS = 8
+"""Weight of a part from which a flow is trained for it where Gaussians do not carry, for how long, and for
+how many parts at most."""
 
 _USUAL_ROUNDS = 5
 _MOST_ROUNDS = 12
@@ -138,6 +140,7 @@ class Search:
         self.notes: list[str] = []
         self._build: Build | None = None
         self._trained = False
+        self._tempered = False
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
@@ -207,12 +210,16 @@ class Search:
             for _ in range(_MOST_PASSES):
                 self.audit(weighted)
                 missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
-                if self.endless or not missed or self._ledger.exhausted():
+                several = len(self.proposal.parts()) > 1
+                unsure = several and not (self._tempered and weighted.carry(self._least))
+                if self.endless or self._ledger.exhausted() or not (missed or unsure):
                     break
                 self._ledger.enter("modes")
                 with np.errstate(all="ignore"):
-                    if max(place.share for place in missed) > _WORTH_TEMPERING:
+                    if unsure or max(place.share for place in missed) > _WORTH_TEMPERING:
                         missed = self._with_tempering(weighted, missed)
+                    if not missed:
+                        break
                     weighted = self._widen(missed)
         except KeyboardInterrupt:
             self.notes.append("Interrupted in stage 'modes'.")
@@ -222,36 +229,45 @@ class Search:
 
     def _with_tempering(self, weighted: Weighted, places: list[Uncovered]) -> list[Uncovered]:
         """These places, and others that particles find: where there are several modes, there may be more."""
-        broad = broad_gaussian(self.proposal, places, self._rng)
-        particles = tempered_particles(self._density, broad, self._rng)
+        self._tempered = True
+        q = self.proposal
+        if places:
+            q = widened(self._density, q, places, self._rng)
+            log_evidence = weigh(self._density, q, self._rng, LEAST_PROPOSALS).log_evidence.value
+        else:
+            log_evidence = weighted.log_evidence.value
+        particles = tempered_particles(self._density, broad_gaussian(q, self._rng), self._rng)
         value = self._density.value(particles)
         order = np.argsort(-np.where(np.isfinite(value), value, -np.inf))
         found = [Stray(particles[i], self.gaussian.scale_tril, float(value[i])) for i in order]
-        widened_so_far = widened(self._density, self.proposal, places, self._rng)
-        log_evidence = weigh(self._density, widened_so_far, self._rng, LEAST_PROPOSALS).log_evidence.value
-        more = uncovered(self._density, widened_so_far, log_evidence, found, self._rng)
+        more = uncovered(self._density, q, log_evidence, found, self._rng)
         self.strays += [Stray(p.location, p.gaussian.scale_tril, p.log_density) for p in more]
         return [*places, *more]
 
     def _widen(self, places: list[Uncovered]) -> Weighted:
         """q with a Gaussian at each place, or a flow where Gaussians do not carry."""
-        before = self.proposal.part_weights().size
+        gaussians = [None] * len(self.proposal.parts())
+        if len(gaussians) == 1 and not self._trained:
+            gaussians = [self.gaussian]
+        gaussians += [place.gaussian for place in places]
         self._use(widened(self._density, self.proposal, places, self._rng))
         self._choose_tails()
         carries = self._carries(MOST_PROPOSALS)
-        build = self._build
-        if not carries and build is not None and not self._ledger.exhausted():
-            parts, weights = list(self.proposal.parts()), self.proposal.part_weights()
-            gaussians = [None if self._trained else self.gaussian] if before == 1 else [None] * before
-            for k, gaussian in enumerate([*gaussians, *[place.gaussian for place in places]]):
-                if gaussian is not None and weights[k] > _WORTH_A_FLOW and not self._ledger.exhausted():
-                    for trained in islice(self._rounds(build(), gaussian), _ROUNDS_PER_PART):
-                        parts[k] = trained.proposal
-            normal = [part.with_base(Normal(part.base.dim)) for part in parts]
-            self._use(weighted_by_evidence(self._density, tuple(normal), weights, self._rng))
+        if not carries and self._build is not None and len(gaussians) <= _MOST_FLOWS:
+            self._train_parts(self._build, gaussians)
             self._choose_tails()
             self._carries(MOST_PROPOSALS)
         return self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
+
+    def _train_parts(self, build: Build, gaussians: list[Gaussian | None]) -> None:
+        """A flow instead of each Gaussian that has weight enough."""
+        parts, weights = list(self.proposal.parts()), self.proposal.part_weights()
+        for k, gaussian in enumerate(gaussians):
+            if gaussian is not None and weights[k] > _WORTH_A_FLOW and not self._ledger.exhausted():
+                for trained in islice(self._rounds(build(), gaussian), _ROUNDS_PER_PART):
+                    parts[k] = trained.proposal
+        normal = tuple(part.with_base(Normal(part.base.dim)) for part in parts)
+        self._use(weighted_by_evidence(self._density, normal, weights, self._rng))
 
     def repair(self, weighted: Weighted) -> None:
         """Markov chains where importance weights do not carry: in the base space of the flow and, where those
@@ -346,12 +362,18 @@ class Search:
         """Whether weights carry, of the Gaussian or, where several modes are known, of one for each."""
         if self._gaussian_carries():
             return True
-        if len(self.modes) == 1 or self._ledger.exhausted():
+        if len(self.modes) < 2 or self._ledger.exhausted():
             return False
-        gaussian = self.proposal
-        if self.cover(self._correct()[1]).carry(self._least):
-            return True
-        self._use(gaussian)
+        single = self.proposal
+        weighted = self.weighted or self._weigh_for_draws(_MOST_GAUSSIAN_PROPOSALS)
+        q = single.with_base(Normal(single.base.dim))
+        log_evidence = weighted.log_evidence.value
+        places = uncovered(self._density, q, log_evidence, [*self.modes, *self.strays], self._rng)
+        if places:
+            self._use(widened(self._density, q, places, self._rng))
+            if self._gaussian_carries():
+                return True
+            self._use(single)
         return False
 
     def _gaussian_carries(self) -> bool:

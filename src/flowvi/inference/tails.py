@@ -7,7 +7,10 @@ import numpy as np
 from flowvi.inference.density import Density
 from flowvi.inference.gaussian import Gaussian
 
-_RADII = np.array([30.0, 300.0, 3000.0])
+_RADII = 10.0 ** np.arange(1, 4, 0.5)
+_LEAST_RADII = 3
+_EXPONENT = 600.0
+"""Where exponentials begin to leave the range of numbers, and a density that makes use of them the truth."""
 _RANDOM = 64
 _MOST_AXES = 256
 _LEAST_FALL = 0.3
@@ -19,7 +22,8 @@ def directions_without_end(density: Density, q: Gaussian, rng: np.random.Generat
 
     Along rays from the centre of q an integrable density has log p + k log r falling without end: with k = 1
     along the coordinates and along the axes of q, with k = dim in random directions. Lengths are in sds of q.
-    Radii at which the density is not finite say nothing.
+    Radii at which the density is not finite say nothing, nor those at which the exponential of a coordinate
+    would not be, where there are enough others.
     """
     dim = len(q.location)
     scale = np.linalg.norm(q.scale_tril, axis=1)
@@ -31,7 +35,13 @@ def directions_without_end(density: Density, q: Gaussian, rng: np.random.Generat
     k = np.concatenate([np.ones(2 * len(axes)), np.full(_RANDOM, dim)])
     z = q.location + _RADII[:, None, None] * rays
     height = density.value(z.reshape(-1, dim)).reshape(len(_RADII), -1) + np.outer(np.log(_RADII), k)
+    told = np.isfinite(height)
+    inside = told & (np.abs(z).max(axis=2) < _EXPONENT)
+    enough = inside.sum(axis=0) >= _LEAST_RADII
+    told = np.where(enough, inside, told)
     with np.errstate(invalid="ignore"):
-        endless = (np.diff(height, axis=0) > -_LEAST_FALL).all(axis=0) & np.isfinite(height).all(axis=0)
+        fall = np.diff(height, axis=0) / np.diff(np.log10(_RADII))[:, None]
+    stays = (fall > -_LEAST_FALL) | ~(told[1:] & told[:-1])
+    endless = stays.all(axis=0) & (told.sum(axis=0) >= _LEAST_RADII)
     dominant = np.abs(rays[endless] / scale).argmax(axis=1)
     return tuple(density.target.coordinates[i] for i in np.unique(dominant))

@@ -12,7 +12,7 @@ from flowvi.inference.proposal import MappedProposal, MixtureProposal, Proposal,
 from flowvi.inference.uncovered import Uncovered
 
 _EM_STEPS = 20
-_PER_PLACE = 1000
+_PER_PART = 1000
 _LEAST_WEIGHT = 0.002
 """Of a part, however little evidence it seems to have: its draws are what would show that it has more."""
 
@@ -53,9 +53,8 @@ def _floored(weights: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def broad_gaussian(proposal: Proposal, places: list[Uncovered], rng: np.random.Generator) -> Gaussian:
-    """A Gaussian around q and the places outside it, three times as wide as they are."""
-    drawn = [gaussian_proposal(place.gaussian)(rng, _PER_PLACE)[0] for place in places]
-    z = np.concatenate([proposal(rng, _PER_PLACE)[0], *drawn])
+def broad_gaussian(proposal: Proposal, rng: np.random.Generator) -> Gaussian:
+    """A Gaussian around all parts of q, three times as wide as they lie."""
+    z = np.concatenate([part(rng, _PER_PART)[0] for part in proposal.parts()])
     dim = z.shape[1]
     return Gaussian(z.mean(axis=0), 3 * np.linalg.cholesky(np.cov(z.T).reshape(dim, dim)))
