@@ -61,7 +61,7 @@ def line_truth():
 @pytest.fixture(scope="module")
 def of_density():
     example = {"s": 1.0, "loc/x": np.zeros(2)}
-    return flowvi.fit(gamma, example=example, supports={"s": "positive"}, flow="gaussian", progress=False)
+    return flowvi.fit(gamma, example=example, supports={"s": "positive"}, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +157,6 @@ def test_more_draws_than_can_be_had(of_density):
     for n in (0, -3):
         with pytest.raises(ValueError, match="at least one draw"):
             of_density.sample(n)
-    with pytest.raises(SamplingError, match="fit again with draws=10"):
-        _with_level(of_density, "corrected").sample(10)
     far = _with_level(_with_q(of_density, [8.0, 0.0, 1.0], 0.5), "good")
     with pytest.raises(SamplingError, match="do not carry 1,000 draws"):
         far.sample(1_000)
@@ -207,6 +205,8 @@ def test_arviz_groups_dims_and_coords(of_schools):
 
 # pandas warns of what arviz-stats does
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
+# whether k-hat of leaving a school out is just above or below 0.7 is chance
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
 def test_arviz_loo_and_compare(of_line, of_schools):
     loo = arviz_stats.loo(of_line.to_arviz(), pointwise=True)
     # leave one out in closed form

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.bijections import TriangularAffine
 from flowvi.cache import kept_programs
 from flowvi.datatree import ModelRecord, record, record_to_save, require_log_likelihood, to_datatree
 from flowvi.diagnostics.estimate import Estimate
@@ -19,10 +20,11 @@ from flowvi.display import display
 from flowvi.errors import ArgumentError, DataError, ModelError, NoModelError, SamplingError
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
+from flowvi.inference.chains import CHAINS, run_chains, thinned
 from flowvi.inference.correct import LARGEST_CUT, unique_draws, weigh_for_unique
 from flowvi.inference.density import Density
 from flowvi.inference.judge import Verdict
-from flowvi.inference.proposal import flow_proposal
+from flowvi.inference.proposal import Proposal, proposal_of
 from flowvi.precision import double_precision
 from flowvi.storage import Stored, damage_as_error, read, write
 from flowvi.summary import Summary, summarise
@@ -123,12 +125,12 @@ class Posterior:
     @kept_programs()
     @double_precision
     def sample(self, n: int, seed: int = 0) -> Draws:
-        """More draws, corrected by importance weights as the first ones were; the verdict speaks for both.
+        """More draws, corrected as the first ones were; the verdict speaks for both.
 
         Shapes: results (n, *shape). Other seeds give other draws.
 
         Raises:
-            SamplingError: the draws were corrected by Markov chains, or the weights do not carry so many.
+            SamplingError: the weights do not carry so many, or the chains did not mix this time.
             ArgumentError: n is not positive.
             NoModelError: the posterior was loaded without its model.
 
@@ -139,17 +141,15 @@ class Posterior:
         target = self._target("sample")
         if n < 1:
             raise ArgumentError(f"n={n}: ask for at least one draw.")
-        if self.verdict.level == "corrected":
-            raise SamplingError(
-                "These draws were corrected by Markov chains, since weights on q do not carry. For more, fit "
-                f"again with draws={n}."
-            )
         # not the stream of a fit with the same seed
         rng = np.random.default_rng([seed, 1])
         with display(progress=False) as silent:
             density = Density(target, Ledger(Budget(), silent))
+            proposal = proposal_of(self.q)
+            if self.verdict.level == "corrected":
+                return _float64(target.constrain(_of_chains(density, proposal, self.z, rng, n), seed))
             try:
-                weighted = weigh_for_unique(density, flow_proposal(self.q), rng, max(n, _LEAST_PROPOSED_FOR))
+                weighted = weigh_for_unique(density, proposal, rng, max(n, _LEAST_PROPOSED_FOR))
             except ArithmeticError as error:
                 raise SamplingError(f"No draws: {error}.") from error
         cut = weighted.cut_for(n)
@@ -280,6 +280,21 @@ class Posterior:
 
     def _loaded_record(self) -> ModelRecord:
         return self._saved or ModelRecord({}, {}, "", {}, {})
+
+
+def _of_chains(
+    density: Density, proposal: Proposal, z: Float[np.ndarray, "draws dim"], rng: np.random.Generator, n: int
+) -> Float[np.ndarray, "n dim"]:
+    """n draws by Markov chains that begin at draws of the posterior."""
+    starts = z[rng.choice(len(z), CHAINS, replace=len(z) < CHAINS)]
+    gaussian = isinstance(proposal.parts()[0].bijection(), TriangularAffine)
+    chains = run_chains(density, proposal, starts, "nuts" if gaussian else "hmc", rng, n)
+    if not chains.mixed:
+        raise SamplingError(
+            f"The Markov chains did not mix this time: R-hat = {chains.mixing.worst_rhat:.3f}. Try another "
+            f"seed, or fit again with draws={n}."
+        )
+    return thinned(chains, n)[0].reshape(-1, z.shape[1])[-n:]
 
 
 @kept_programs()

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowvi import flows
-from flowvi.bijections import trainable
+from flowvi.bijections import Identity, trainable
 from flowvi.precision import double_precision
 
 # small networks and few layers: what is tested does not depend on either, compile and running time do
@@ -24,6 +24,11 @@ def _mixture(dim):
     return flows.GaussianMixture([0.3, 0.7], locations, np.array([[0.5], [1.5]]) * np.ones((2, dim)))
 
 
+def _mixture_of_flows(dim):
+    parts = [flows.real_nvp(dim, key=0, **SMALL), _whitened(dim)]
+    return flows.Flow(flows.FlowMixture(parts, [0.3, 0.7]), Identity((dim,)))
+
+
 FLOWS = {
     "gaussian": lambda dim: flows.gaussian(dim),
     "gaussian_diagonal": lambda dim: flows.gaussian(dim, kind="diagonal"),
@@ -34,6 +39,7 @@ FLOWS = {
     "student_t_base": lambda dim: flows.real_nvp(dim, key=0, base=flows.StudentT(dim, 8.0), **SMALL),
     "mixture_base": lambda dim: flows.gaussian(dim, kind="diagonal", base=_mixture(dim)),
     "whitened": _whitened,
+    "mixture_of_flows": _mixture_of_flows,
 }
 
 CONDITIONAL = {

@@ -137,13 +137,13 @@ def test_draws_at_hand_are_the_first_of_those_needed():
 
 def test_proposals_end_with_the_time():
     def first_half(z):
-        return scipy.stats.norm(2).logpdf(z[: len(z) // 2, 0])
+        return scipy.stats.norm(0.8).logpdf(z[: len(z) // 2, 0])
 
     target = SimpleNamespace(value_in_time=first_half)
     weighted = weigh_for_unique(target, standard(), np.random.default_rng(0), 4096)
     # half of the first 8192, then half of what they showed to be missing
     assert 4096 < len(weighted.z) < 4096 * 50 / 2 + 4096
-    np.testing.assert_allclose(weighted.log_weights, 2 * weighted.z[:, 0] - 2)
+    np.testing.assert_allclose(weighted.log_weights, 0.8 * weighted.z[:, 0] - 0.32)
     unique = unique_draws(weighted, weighted.most_unique, np.random.default_rng(1))
     assert len(set(unique)) == weighted.most_unique < 4096
 

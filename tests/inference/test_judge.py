@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from flowvi.diagnostics.estimate import Estimate
+from flowvi.diagnostics.mixing import Mixing
 from flowvi.diagnostics.psis import smooth_weights
+from flowvi.inference.chains import Chains
 from flowvi.inference.correct import Weighted
 from flowvi.inference.explore import STARTS, Mode
-from flowvi.inference.judge import judge
 from flowvi.inference.gaussian import Gaussian
+from flowvi.inference.judge import judge
 from flowvi.inference.uncovered import Uncovered
 
 DRAWS = 1000
@@ -35,6 +37,9 @@ def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, chains=None, **ch
         "nonfinite": nonfinite,
         "nonfinite_example": "for one nan at x = 3",
         "endless": (),
+        "coordinates": ("x",),
+        "parts": 1,
+        "tempered": False,
         **changes,
     }
     return judge(weighted, weighted, chains, list(modes), list(outside), **facts)
@@ -144,3 +149,71 @@ def test_what_was_searched_is_always_told_and_nothing_more_is_claimed():
         assert "may have been missed" in searched
     assert "found 1 mode, " in verdict_of(EVEN, [mode()]).modes["searched"]
     assert "found 0 modes, " in verdict_of(EVEN).modes["searched"]
+
+
+def chains_of(rhat=1.003, ess=2500.0, divergences=0, kernel="hmc"):
+    """Of 300 iterations of 16 chains; numbers of one of two scalars."""
+    z = np.random.default_rng(1).standard_normal((300, 16, 1))
+    mixing = Mixing(np.array([1.001, rhat]), np.array([3000.0, ess]))
+    return Chains(z, -0.5 * z[..., 0] ** 2, divergences, mixing, kernel)
+
+
+FAR = normal(30.0)
+"""Weights that by themselves would be unreliable."""
+
+CHAIN_LEVELS = {
+    "mixed": (chains_of(), "corrected", "Draws were corrected by 16 Markov chains of 300 iterations (HMC"),
+    "mixed by NUTS": (chains_of(kernel="nuts"), "corrected", "(NUTS in the coordinates of the Gaussian)"),
+    "need more time": (chains_of(rhat=1.05), "inconclusive", "did not mix"),
+    "too few effective draws": (chains_of(ess=900.0), "inconclusive", "effective draws of a scalar = 900"),
+    "disagree": (chains_of(rhat=1.2), "unreliable", "worst R-hat = 1.200"),
+    "do not move": (chains_of(rhat=np.nan), "unreliable", "worst R-hat = inf"),
+    "few divergences": (chains_of(divergences=48), "corrected", "48 divergences"),
+    "many divergences": (chains_of(divergences=49), "inconclusive", "next to no divergences"),
+}
+
+
+@pytest.mark.parametrize(("chains", "level", "words"), CHAIN_LEVELS.values(), ids=CHAIN_LEVELS)
+def test_level_from_the_chains(chains, level, words):
+    verdict = verdict_of(FAR, [mode()], chains=chains)
+    assert verdict.level == level
+    assert words in verdict.reasons[0]
+    # the weights are told of as well, after the chains
+    assert "too far from the posterior" in verdict.reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("beyond", "level"),
+    [
+        (Estimate(0.0, 0.005), "corrected"),
+        # what cannot be told apart from nothing
+        (Estimate(0.3, 0.2), "corrected"),
+        (Estimate(0.3, 0.1), "inconclusive"),
+        (Estimate(-0.4, 0.1), "corrected"),
+    ],
+    ids=str,
+)
+def test_mass_that_chains_missed(beyond, level):
+    verdict = verdict_of(FAR, chains=chains_of(), beyond=beyond)
+    assert verdict.level == level
+    told = [reason for reason in verdict.reasons if "where they have not been" in reason]
+    assert len(told) == (level == "inconclusive")
+    # nothing is said of draws of a defensive mixture, of which there are none
+    assert not any("draws were taken from a defensive" in reason for reason in verdict.reasons)
+
+
+def test_missed_mass_makes_chains_that_did_not_mix_no_better():
+    verdict = verdict_of(FAR, chains=chains_of(rhat=1.2), beyond=Estimate(0.3, 0.1))
+    assert verdict.level == "unreliable"
+
+
+def test_a_place_outside_and_a_missing_audit_count_for_chains_as_well():
+    assert verdict_of(FAR, outside=[place(-10.0, 0.4)], chains=chains_of()).level == "unreliable"
+    assert verdict_of(FAR, chains=chains_of(), audited=False).level == "inconclusive"
+    assert verdict_of(FAR, chains=chains_of(), endless=("x",)).level == "unreliable"
+
+
+def test_even_weights_do_not_make_chains_good():
+    # chains are run where weights do not carry; were they run anyway, they would decide
+    assert verdict_of(EVEN, chains=chains_of()).level == "corrected"
+    assert verdict_of(EVEN, chains=chains_of(rhat=1.05)).level == "inconclusive"

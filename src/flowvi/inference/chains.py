@@ -120,8 +120,10 @@ def run_chains(
     starts: Float[np.ndarray, "chains dim"],
     kernel: Kernel,
     rng: np.random.Generator,
+    draws: int,
 ) -> Chains:
-    """Draw until every scalar has mixed, or until that cannot be had for the gradients allowed.
+    """Draw until there are so many draws and every scalar has mixed, or until that cannot be had for the
+    gradients allowed.
 
     The chains move in the base space of q's map z = f(u), where the target has the density
     p(f(u)) |det df/du|; between blocks of such moves each may jump. Of a mixture, each block moves in the
@@ -152,9 +154,11 @@ def run_chains(
         # what is asked for comes in proportion to what is spent
         needed = spent * _ENOUGH_ESS / max(mixed.least_ess, 1)
         density.ledger.show(seconds_left=ensemble.seconds * (needed / spent - 1))
-        hopeless = len(drawn) >= _TRIED and needed > _HOPELESS * _MOST_GRADIENTS
-        enough = chains.mixed and mixed.least_ess >= _ENOUGH_ESS
-        if enough or hopeless or spent > _MOST_GRADIENTS or density.ledger.exhausted():
+        hopeless = not chains.mixed and len(drawn) >= _TRIED and needed > _HOPELESS * _MOST_GRADIENTS
+        enough = chains.mixed and mixed.least_ess >= _ENOUGH_ESS and values.size >= draws
+        # many draws of chains that have mixed are wanted, whatever they cost
+        too_many = spent > _MOST_GRADIENTS and not chains.mixed
+        if enough or hopeless or too_many or density.ledger.exhausted():
             return chains
 
 

@@ -31,7 +31,7 @@ _SMALL_CUT = 0.001
 """With so many proposals, a share of the weight that is not worth more of them: at five sds from the mean,
 cutting it moves the mean by 0.005 sd."""
 
-_HOPELESS = 4.0
+_HOPELESS = 20.0
 """Times the cut allowed that all the proposals allowed would leave, at which no more are drawn."""
 
 _TAILS = (30.0, 12.0, 5.0)

@@ -145,6 +145,9 @@ def _posterior(
         beyond=search.beyond,
         nonfinite=ledger.nonfinite,
         nonfinite_example=_nonfinite_example(target, ledger),
+        coordinates=target.coordinates,
+        parts=len(search.proposal.parts()),
+        tempered=search.tempered,
     )
     if search.chains is None:
         effective = weighted.ess_ratio * len(weighted.z)

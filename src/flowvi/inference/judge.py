@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from flowvi.diagnostics.estimate import Estimate
+from flowvi.diagnostics.moments import moment_tails
 from flowvi.diagnostics.psis import khat_threshold
 from flowvi.inference.chains import LARGEST_DIVERGENT, LARGEST_RHAT, Chains
 from flowvi.inference.correct import LEAST_ESS, Weighted
 from flowvi.inference.explore import STARTS, Mode
 from flowvi.inference.reach import misses, reaches
+from flowvi.inference.tempering import PARTICLES
 from flowvi.inference.uncovered import Uncovered
 
 Level = Literal["good", "corrected", "unreliable", "inconclusive"]
+
+_NO_MOMENT = 0.7
+"""k-hat above which a weighted moment is not to be trusted."""
 
 _STUCK = 1.1
 """R-hat above which chains disagree about the posterior rather than need more time."""
@@ -36,7 +43,9 @@ class Verdict:
         khat: shape of the tail of the importance weights; nan where undefined.
         ess_ratio: effective sample size per draw of q.
         sd_log_weights: standard deviation of log p - log q over draws of q.
-        drift: movement of short chains started from the draws, per parameter; empty where not run.
+        moments: k-hat of the weighted first and second moment of every unconstrained coordinate.
+        drift: how far the mean of every unconstrained coordinate moved when Markov chains corrected the
+            weighted draws of q, in sds; empty where none were run.
         modes: what the starts found: how many starts, how many reached a mode, the modes' log densities and
             local evidence, and the places with mass that lie outside q.
         nonfinite: evaluations of the target that were NaN or +inf, or had a gradient that is not finite.
@@ -47,6 +56,7 @@ class Verdict:
     khat: float
     ess_ratio: float
     sd_log_weights: float
+    moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     drift: Mapping[str, float] = field(default_factory=dict)
     modes: Mapping[str, Any] = field(default_factory=dict)
     nonfinite: int = 0
@@ -71,6 +81,9 @@ def judge(
     nonfinite: int,
     nonfinite_example: str,
     endless: tuple[str, ...],
+    coordinates: tuple[str, ...],
+    parts: int,
+    tempered: bool,
 ) -> Verdict:
     """Decide from the importance weights or the Markov chains, the modes found, and how the fit ended.
 
@@ -88,8 +101,11 @@ def judge(
         nonfinite: evaluations that were NaN or +inf, or had a gradient that is not finite.
         nonfinite_example: what one of them was, and where.
         endless: coordinates along which the density does not fall off.
+        coordinates: labels of the unconstrained coordinates.
+        parts: of q, where it is a mixture.
+        tempered: whether particles of a tempered target were sent out to find more modes.
     """
-    found, missed = _modes(modes, outside)
+    found, missed = _modes(modes, outside, parts, tempered)
     level, reasons = _weights(fitted, weighted, draws)
     if chains is not None:
         level, of_chains = _chains(chains)
@@ -137,12 +153,23 @@ def judge(
             f"models."
         )
     reasons.append(found["searched"])
+    tails = moment_tails(weighted.z, weighted.log_weights, weighted.weights)
+    if chains is None and claimed and (wide := np.flatnonzero(tails.second > _NO_MOMENT)).size:
+        reasons.append(
+            f"The tails of {_names(tuple(coordinates[i] for i in wide))} are heavy (k-hat of the weighted "
+            f"second moment up to {tails.second[wide].max():.2f}): read quantiles rather than the sd."
+        )
     return Verdict(
         level=level,
         reasons=tuple(reasons),
         khat=weighted.khat,
         ess_ratio=weighted.ess_ratio,
         sd_log_weights=fitted.sd_log_weights,
+        moments={
+            name: (float(first), float(second))
+            for name, first, second in zip(coordinates, *tails, strict=True)
+        },
+        drift={} if chains is None else _drift(weighted, chains, coordinates),
         modes=found,
         nonfinite=nonfinite,
     )
@@ -182,15 +209,26 @@ def _chains(chains: Chains) -> tuple[Level, str]:
     return level, f"Markov chains did not mix ({wanted} were needed): {facts}"
 
 
-def _modes(modes: list[Mode], outside: list[Uncovered]) -> tuple[dict[str, Any], str | None]:
+def _drift(weighted: Weighted, chains: Chains, coordinates: tuple[str, ...]) -> dict[str, float]:
+    z = chains.z.reshape(-1, len(coordinates))
+    moved = (z.mean(axis=0) - weighted.weights @ weighted.z) / z.std(axis=0)
+    return dict(zip(coordinates, moved.tolist(), strict=True))
+
+
+def _modes(
+    modes: list[Mode], outside: list[Uncovered], parts: int, tempered: bool
+) -> tuple[dict[str, Any], str | None]:
     missed = 1 - 0.05 ** (1 / STARTS)
+    particles = f", then {PARTICLES} tempered particles" if tempered else ""
     searched = (
         f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}, "
-        f"and {STARTS} more from around q; a basin into which a start falls with probability below "
-        f"{missed:.2f} may have been missed (5 times in 100)."
+        f"and {STARTS} more from around q{particles}; a basin into which a start falls with probability "
+        f"below {missed:.2f} may have been missed (5 times in 100)."
+        + (f" q is a mixture of {parts} parts." if parts > 1 else "")
     )
     found = {
         "starts": STARTS,
+        "parts": parts,
         "log_densities": [mode.log_density for mode in modes],
         "log_evidences": [mode.log_evidence for mode in modes],
         "starts_in_mode": [mode.starts for mode in modes],

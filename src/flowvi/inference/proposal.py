@@ -167,6 +167,15 @@ def flow_proposal(flow: Flow) -> MappedProposal:
     return MappedProposal(flow.base, lambda: flow.bijection, push, pull)
 
 
+def proposal_of(q: Flow) -> Proposal:
+    """Draws of a fitted q, mixture or not."""
+    if not isinstance(q.base, FlowMixture):
+        return flow_proposal(q)
+    parts = tuple(flow_proposal(part) for part in q.base.flows)
+    weights = np.exp(np.asarray(q.base.logits))
+    return MixtureProposal(parts[0].base, parts, weights / weights.sum())
+
+
 def compile_ahead(flow: Flow) -> None:
     """Compile what `flow_proposal` of a flow like this one will need, while something else is done."""
     _push.ahead(flow.bijection, np.zeros((VALUES, flow.dim)))

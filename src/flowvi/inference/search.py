@@ -118,6 +118,7 @@ class Search:
         chains: Markov chains, where weights did not carry.
         beyond: posterior mass that draws of q do not see; None where it was not looked for.
         uncovered: places with mass outside q.
+        tempered: whether particles were sent out to find more of them.
         audited: whether all of that was looked for.
         notes: what cut the search short, in sentences.
     """
@@ -140,11 +141,12 @@ class Search:
         self.notes: list[str] = []
         self._build: Build | None = None
         self._trained = False
-        self._tempered = False
+        self.tempered = False
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
         # a few draws are no easier: the weights of few proposals are too rough to be judged
+        self._draws = draws
         self._least = max(draws, LEAST_ESS)
 
     def run(self, build: Build | None, always: bool) -> None:
@@ -211,7 +213,7 @@ class Search:
                 self.audit(weighted)
                 missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
                 several = len(self.proposal.parts()) > 1
-                unsure = several and not (self._tempered and weighted.carry(self._least))
+                unsure = several and not (self.tempered and weighted.carry(self._least))
                 if self.endless or self._ledger.exhausted() or not (missed or unsure):
                     break
                 self._ledger.enter("modes")
@@ -229,7 +231,7 @@ class Search:
 
     def _with_tempering(self, weighted: Weighted, places: list[Uncovered]) -> list[Uncovered]:
         """These places, and others that particles find: where there are several modes, there may be more."""
-        self._tempered = True
+        self.tempered = True
         q = self.proposal
         if places:
             q = widened(self._density, q, places, self._rng)
@@ -279,10 +281,12 @@ class Search:
             starts = weighted.z[unique_draws(weighted, CHAINS, self._rng)]
             with np.errstate(all="ignore"):
                 if self._trained or len(self.proposal.parts()) > 1:
-                    self.chains = run_chains(self._density, self.proposal, starts, "hmc", self._rng)
+                    self.chains = run_chains(
+                        self._density, self.proposal, starts, "hmc", self._rng, self._draws
+                    )
                 if self.chains is None or not (self.chains.mixed or self._ledger.exhausted()):
                     gaussian = gaussian_proposal(self.gaussian)
-                    plain = run_chains(self._density, gaussian, starts, "nuts", self._rng)
+                    plain = run_chains(self._density, gaussian, starts, "nuts", self._rng, self._draws)
                     if self.chains is None or plain.mixing.worst_rhat < self.chains.mixing.worst_rhat:
                         self.chains = plain
             self.audit(weighted)

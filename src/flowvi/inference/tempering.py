@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.optimize import brentq
 
 from flowvi.compiling import Compiled
 from flowvi.inference.density import Density, scalar_log_density
 from flowvi.inference.gaussian import Gaussian
 from flowvi.targets.base import Target
 
-_PARTICLES = 512
+PARTICLES = 512
 _MOST_TEMPERATURES = 40
 _LEAST_ESS = 0.5
 """ESS per particle that one step to a colder target leaves."""
@@ -41,8 +40,8 @@ def tempered_particles(
     from blackjax.smc.tempered import TemperedSMCState
 
     dim = len(broad.location)
-    particles = rng.standard_normal((_PARTICLES, dim))
-    state = TemperedSMCState(particles, np.full(_PARTICLES, 1 / _PARTICLES), np.zeros(()))
+    particles = rng.standard_normal((PARTICLES, dim))
+    state = TemperedSMCState(particles, np.full(PARTICLES, 1 / PARTICLES), np.zeros(()))
     step = 0.5 * dim**-0.25
     for _ in range(_MOST_TEMPERATURES):
         before = float(state.tempering_param)
@@ -54,17 +53,19 @@ def tempered_particles(
         state, acceptance = _move(
             density.target, broad, state, key, np.asarray(temperature), np.asarray(step), scale
         )
-        density.ledger.spend(_PARTICLES * (_MOVES * _STEPS + 1))
+        density.ledger.spend(PARTICLES * (_MOVES * _STEPS + 1))
         step *= np.exp(float(np.nan_to_num(acceptance)) - _ACCEPTANCE)
         if temperature == 1 or density.ledger.exhausted():
             break
     weights = np.nan_to_num(np.asarray(state.weights))
-    chosen = rng.choice(_PARTICLES, _PARTICLES, p=weights / weights.sum())
+    chosen = rng.choice(PARTICLES, PARTICLES, p=weights / weights.sum())
     return broad.push(np.asarray(state.particles)[chosen])[0]
 
 
 def _next(before: float, log_ratio: Float[np.ndarray, " particles"], weights: Array) -> float:
     """The coldest temperature that leaves the effective particles wanted."""
+    # a fifth of a second to import, which only tempering should cost
+    from scipy.optimize import brentq
 
     def ess(temperature: float) -> float:
         log_weights = np.log(np.asarray(weights)) + (temperature - before) * log_ratio
