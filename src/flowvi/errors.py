@@ -47,6 +47,10 @@ class SaveError(FlowviError):
     """A posterior could not be written to, or read from, a directory."""
 
 
+class CheckpointError(FlowviError):
+    """A checkpoint cannot be written, or belongs to another fit."""
+
+
 class NoModelError(FlowviError):
     """A posterior was loaded without its model, which what was asked for needs."""
 

@@ -288,7 +288,7 @@ def _of_chains(
     """n draws by Markov chains that begin at draws of the posterior."""
     starts = z[rng.choice(len(z), CHAINS, replace=len(z) < CHAINS)]
     gaussian = isinstance(proposal.parts()[0].bijection(), TriangularAffine)
-    chains = run_chains(density, proposal, starts, "nuts" if gaussian else "hmc", rng, n)
+    *_, chains = run_chains(density, proposal, starts, "nuts" if gaussian else "hmc", rng, n)
     if not chains.mixed:
         raise SamplingError(
             f"The Markov chains did not mix this time: R-hat = {chains.mixing.worst_rhat:.3f}. Try another "

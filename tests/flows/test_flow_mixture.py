@@ -90,7 +90,7 @@ def test_a_file_keeps_everything(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "weights", "message"),
     [
-        (lambda: [], [], "one dimension"),
+        (list, [], "one dimension"),
         (lambda: [flows.gaussian(2), flows.gaussian(3)], [0.5, 0.5], r"these have \[2, 3\]"),
         (lambda: [flows.real_nvp(2, key=0, condition_dim=1)], [1.0], "unconditional"),
         (lambda: [flows.gaussian(2)] * 2, [0.5, 0.0], "positive"),

@@ -79,7 +79,7 @@ def require_moments(chains, exact):
 @each_kernel
 def test_exact_draws_stay_exact_draws(kernel):
     density = skewed_density()
-    chains = run_chains(
+    *_, chains = run_chains(
         density, PROPOSALS[kernel](), skewed_draws(COUNT), kernel, np.random.default_rng(0), 1000
     )
     assert chains.kernel == kernel
@@ -100,7 +100,7 @@ def test_exact_draws_stay_exact_draws(kernel):
 def test_chains_come_to_the_target_from_elsewhere(kernel):
     starts = np.array([-4.0, 9.0]) + 0.1 * np.random.default_rng(0).standard_normal((COUNT, 2))
     rng = np.random.default_rng(3)
-    chains = run_chains(skewed_density(), PROPOSALS[kernel](), starts, kernel, rng, 1000)
+    *_, chains = run_chains(skewed_density(), PROPOSALS[kernel](), starts, kernel, rng, 1000)
     assert chains.mixed
     require_moments(chains, skewed_draws(100_000))
 
@@ -126,7 +126,7 @@ def test_a_mixture_with_wrong_weights_gets_those_of_the_modes():
     right = gaussian_proposal(Gaussian(np.array([6.1, -0.1]), np.diag([0.6, 0.4])))
     q = MixtureProposal(Normal(2), (left, right), np.array([0.15, 0.85]))
     starts = np.repeat([[6.0, 0.0], [-6.0, 0.0]], [12, 4], axis=0)
-    chains = run_chains(two_modes_density(), q, starts, "hmc", np.random.default_rng(0), 1000)
+    *_, chains = run_chains(two_modes_density(), q, starts, "hmc", np.random.default_rng(0), 1000)
     assert chains.mixed
     in_left = chains.z[..., 0] < 0
     error = np.sqrt(0.21 / mixing(in_left[..., None].astype(float)).least_ess)
@@ -143,7 +143,7 @@ def test_chains_that_never_meet_have_not_mixed():
     # no draw of q lies in a mode
     q = gaussian_proposal(Gaussian(np.array([0.0, 15.0]), np.eye(2)))
     starts = np.repeat([[-6.0, 0.0], [6.0, 0.0]], CHAINS // 2, axis=0)
-    chains = run_chains(two_modes_density(), q, starts, "hmc", np.random.default_rng(0), 1000)
+    *_, chains = run_chains(two_modes_density(), q, starts, "hmc", np.random.default_rng(0), 1000)
     assert not chains.mixed
     assert chains.mixing.worst_rhat > 1.5
     # given up, rather than run to the end
@@ -156,7 +156,7 @@ def test_one_dimension_with_a_wall():
     wall = exact.ppf(0.9)
     density = density_of(lambda x: jnp.where(x[0] < wall, 3 * x[0] - jnp.exp(x[0]), -jnp.inf), 1)
     q = gaussian_proposal(Gaussian(np.array([0.5]), np.array([[0.8]])))
-    chains = run_chains(density, q, np.zeros((CHAINS, 1)), "hmc", np.random.default_rng(0), 1000)
+    *_, chains = run_chains(density, q, np.zeros((CHAINS, 1)), "hmc", np.random.default_rng(0), 1000)
     assert chains.mixed
     assert chains.z.max() < wall
     assert np.all(np.isfinite(chains.log_density))
@@ -171,7 +171,7 @@ def test_one_dimension_with_a_wall():
 @pytest.mark.parametrize("gradients", [1, 10_000, 60_000], ids=["at once", "in the warm-up", "later"])
 def test_a_budget_ends_them_with_what_there_is(gradients, steps):
     density = skewed_density(gradients=gradients)
-    chains = run_chains(density, some_flow(), skewed_draws(COUNT), "hmc", np.random.default_rng(0), 1000)
+    *_, chains = run_chains(density, some_flow(), skewed_draws(COUNT), "hmc", np.random.default_rng(0), 1000)
     spent = [COUNT * (1 + sum(block)) for block in steps]
     # every block begins with a gradient at where the chains are
     assert density.ledger.gradients == sum(spent)

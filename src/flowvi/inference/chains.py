@@ -4,6 +4,7 @@ Gaussian has made nearly standard normal."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import jax
@@ -120,10 +121,10 @@ def run_chains(
     starts: Float[np.ndarray, "chains dim"],
     kernel: Kernel,
     rng: np.random.Generator,
-    draws: int,
-) -> Chains:
-    """Draw until there are so many draws and every scalar has mixed, or until that cannot be had for the
-    gradients allowed.
+    draws: int = 0,
+) -> Iterator[Chains]:
+    """What was drawn so far, until there are so many draws and every scalar has mixed, or that cannot be had
+    for the gradients allowed.
 
     The chains move in the base space of q's map z = f(u), where the target has the density
     p(f(u)) |det df/du|; between blocks of such moves each may jump. Of a mixture, each block moves in the
@@ -150,6 +151,7 @@ def run_chains(
         drawn, values = np.concatenate(z), np.concatenate(log_density)
         mixed = mixing(np.concatenate([drawn, values[..., None]], axis=-1))
         chains = Chains(drawn, values, divergences, mixed, kernel)
+        yield chains
         spent = ensemble.gradients
         # what is asked for comes in proportion to what is spent
         needed = spent * _ENOUGH_ESS / max(mixed.least_ess, 1)
@@ -159,7 +161,7 @@ def run_chains(
         # many draws of chains that have mixed are wanted, whatever they cost
         too_many = spent > _MOST_GRADIENTS and not chains.mixed
         if enough or hopeless or too_many or density.ledger.exhausted():
-            return chains
+            return
 
 
 class _Ensemble:
@@ -197,10 +199,12 @@ class _Ensemble:
         k = int(self._rng.choice(len(self._parts), p=self._weights))
         part, bijection = self._parts[k], self._bijections[k]
         target, (chains, dim) = self._density.target, self._z.shape
-        state = _begin(target, bijection, part.pull(self._z)[0])
+        call = self._density.journal.call
+        state = call(_begin, target, bijection, part.pull(self._z)[0], like=_State._make([0, 0, 0]))
         key = jax.random.key(int(self._rng.integers(2**63)))
         lengths, steps = self._trajectories()
-        trace = _block(target, bijection, self._kernel, state, key, lengths, steps, self._metric)
+        arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
+        trace = call(_block, *arguments, like=(0,) * 5)
         position, value, acceptance, divergent, spent = map(np.asarray, trace)
         z, log_det = part.push(position.reshape(-1, dim))
         self.gradients += chains + int(spent.sum())

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from flowvi.compiling import Compiled
 from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
+from flowvi.inference.journal import Journal
 from flowvi.memory import batch_map
 from flowvi.targets.base import Target
 
@@ -21,16 +22,23 @@ BATCH = 32
 VALUES = 512
 """Points per call of the compiled log density alone."""
 
+_KEPT = 16 * VALUES
+"""Points whose log densities are kept together in a journal."""
+
 
 class Density:
     """Batched log density and gradient of a target as NumPy functions that book what they spend.
 
     The two compiled functions have one shape each, whatever number of points is asked for.
+
+    Attributes:
+        journal: what keeps the results of everything that evaluates the target.
     """
 
-    def __init__(self, target: Target, ledger: Ledger) -> None:
+    def __init__(self, target: Target, ledger: Ledger, journal: Journal | None = None) -> None:
         self.target = target
         self.ledger = ledger
+        self.journal = journal or Journal()
         # the density alone is needed later: it is compiled while its gradient is, and while the starts climb
         _value.ahead(target, np.zeros((VALUES, target.dim)))
 
@@ -38,14 +46,17 @@ class Density:
         self, z: Float[np.ndarray, "n dim"]
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n dim"]]:
         """The log density and its gradient at n points; NaN stays NaN, for callers to leave out."""
-        value, grad = in_batches(lambda part: _value_and_grad(self.target, part), z, BATCH)
+        value, grad = self.journal.call(gradients, self.target, z, like=(0, 0))
         self.ledger.spend(len(z))
         self._count(z, value, np.asarray(np.isfinite(grad).all(axis=1)))
         return value, grad
 
     def value(self, z: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
         """The log density at n points."""
-        (value,) = in_batches(lambda part: (_value(self.target, part),), z, VALUES)
+        starts = range(0, len(z), _KEPT)
+        value = np.concatenate(
+            [self.journal.call(_values, self.target, z[i : i + _KEPT], like=0) for i in starts]
+        )
         self.ledger.densities += len(z)
         self._count(z, value, np.ones(len(z), bool))
         return value
@@ -69,6 +80,16 @@ class Density:
         bad = np.isnan(value) | np.isposinf(value) | (np.isfinite(value) & ~smooth)
         if bad.any():
             self.ledger.count_nonfinite(int(bad.sum()), (z[bad][0], float(value[bad][0])))
+
+
+def gradients(target: Target, z: Float[np.ndarray, "n dim"]) -> tuple[np.ndarray, np.ndarray]:
+    """The log density and its gradient, booked nowhere."""
+    value, grad = in_batches(lambda part: _value_and_grad(target, part), z, BATCH)
+    return value, grad
+
+
+def _values(target: Target, z: Float[np.ndarray, "n dim"]) -> np.ndarray:
+    return in_batches(lambda part: (_value(target, part),), z, VALUES)[0]
 
 
 def in_batches(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from flowvi.compiling import Compiled
 from flowvi.flows import Flow
 from flowvi.flows.score import forward_with_score
 from flowvi.inference.gaussian import Gaussian
+from flowvi.inference.journal import Journal
 from flowvi.inference.proposal import base_draws
 from flowvi.memory import batch_map
 from flowvi.targets.base import Target
@@ -79,7 +80,13 @@ class Round(NamedTuple):
     first_nonfinite: tuple[Float[np.ndarray, " dim"], float] | None
 
 
-def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Generator) -> Iterator[Round]:
+def rounds(
+    target: Target,
+    whitening: Gaussian,
+    flow: Flow,
+    rng: np.random.Generator,
+    journal: Journal | None = None,
+) -> Iterator[Round]:
     """Train a flow on the whitened scale z = location + scale_tril u, for as long as rounds are asked for.
 
     Maximises E_q[log p(z) - log q(u)] by Adam along the path gradient: with u = f(e), e ~ q0,
@@ -93,12 +100,14 @@ def rounds(target: Target, whitening: Gaussian, flow: Flow, rng: np.random.Gener
 
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
+    journal = journal or Journal()
     state = _beginning(flow)
     step_size, best = STEP_SIZE, -np.inf
     while step_size > SMALLEST_STEP_SIZE:
         base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
         # an array as step size, since a number would be part of the program
-        state, elbos, bad = _train(target, whitening, flow, state, base, np.asarray(step_size))
+        arguments = target, whitening, flow, state, base, np.asarray(step_size)
+        state, elbos, bad = journal.call(_train, *arguments, like=(state, 0, _Bad._make([0, 0, 0])))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
         averaged = _with_parameters(flow, np.asarray(state.average))
         first = np.argmax(np.asarray(bad.count) > 0)

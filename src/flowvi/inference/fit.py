@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +14,13 @@ from flowvi.errors import ArgumentError, ModelError
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.chains import thinned
+from flowvi.inference.checkpoint import open_journal
 from flowvi.inference.correct import Weighted, unique_draws
 from flowvi.inference.density import Density
+from flowvi.inference.failure import EvaluationError
 from flowvi.inference.judge import judge
 from flowvi.inference.preflight import describe_point
-from flowvi.inference.search import Search, builder
+from flowvi.inference.search import Search, builder, nothing_yet
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
 from flowvi.targets.base import Target
@@ -35,6 +38,7 @@ def fit(
     progress: bool = True,
     example: Any = None,
     supports: Mapping[str, Any] | None = None,
+    checkpoint: str | os.PathLike | None = None,
     **model_kwargs: Any,
 ) -> Posterior:
     """Fit a posterior: draws, log evidence, and a verdict on whether to trust them.
@@ -82,13 +86,19 @@ def fit(
     rng = np.random.default_rng(seed)
     with kept_programs(), display(progress) as shown:
         ledger = Ledger(budget or Budget(), shown)
-        density = Density(target, ledger)
+        try:
+            journal = open_journal(checkpoint, target, seed=seed, flow=flow, draws=draws)
+        except EvaluationError as error:
+            raise nothing_yet(error) from error
+        density = Density(target, ledger, journal)
         search = Search(density, rng, draws)
         search.run(build, always=flow != "auto")
         fitted, weighted = search.correct()
         weighted = search.cover(weighted)
         search.repair(weighted)
         try:
+            if journal.failure:
+                search.notes.append(journal.failure)
             return _posterior(target, search, ledger, fitted, weighted, draws, seed)
         except KeyboardInterrupt:
             search.notes.append("Interrupted in stage 'judge'.")

@@ -26,6 +26,7 @@ from flowvi.inference.correct import (
 )
 from flowvi.inference.density import Density
 from flowvi.inference.explore import Mode, Stray, climb_around, explore, starts
+from flowvi.inference.failure import EvaluationError
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian, mean_field
 from flowvi.inference.preflight import check_gradient, finite_starts
 from flowvi.inference.proposal import (
@@ -142,6 +143,8 @@ class Search:
         self._build: Build | None = None
         self._trained = False
         self.tempered = False
+        self._interrupted = False
+        self._as_fitted = self.proposal
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
@@ -163,15 +166,16 @@ class Search:
                 self._explore()
                 self._fit_gaussian()
                 enough = self.endless or (not always and self._gaussian_suffices())
-                if build is not None and not enough and not self._ledger.exhausted():
+                enough = enough or self._interrupted or self._ledger.exhausted()
+                if build is not None and not enough:
                     self._choose_axes()
                     self._train(build())
         except KeyboardInterrupt:
             self.converged = False
-            self.notes.append(f"Interrupted in stage '{self._ledger.stage}': this is the best so far.")
+            self._interrupt(": this is the best so far")
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self.converged = False
-            self.notes.append(f"Stage '{self._ledger.stage}' ended because {error}.")
+            self._end(error)
         if self._ledger.exhausted():
             self.notes.append(
                 f"The budget was spent in stage '{self._ledger.stage}': this is the best so far."
@@ -181,11 +185,13 @@ class Search:
         """`fitted` and `weighted` of the last q, made now where its stage did not get to it.
 
         Raises:
-            DensityError: the target is finite at no draw of q.
+            DensityError: the target is finite at no draw of q, or raised an exception before there were any.
         """
         try:
             with np.errstate(all="ignore"):
                 return self._correct()
+        except EvaluationError as error:
+            raise nothing_yet(error) from error
         except ArithmeticError as error:
             raise DensityError(
                 f"Nothing can be said about the posterior: {error}. The density is zero (-inf) or NaN nearly "
@@ -201,9 +207,16 @@ class Search:
                 self._carries(MOST_PROPOSALS)
             return self.fitted or fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
         except KeyboardInterrupt:
-            self.notes.append("Interrupted in stage 'correct': these weights are of few draws.")
+            self._interrupt(": these weights are of few draws")
             weighted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
             return self.fitted or weighted, weighted
+        except EvaluationError as error:
+            if self.fitted is None:
+                raise
+            self._end(error)
+            if self.weighted is None:
+                self.proposal = self._as_fitted
+            return self.fitted, self.weighted or self.fitted
 
     def cover(self, weighted: Weighted) -> Weighted:
         """Audit q, and widen it by a part for every place with mass that it does not cover, until none is
@@ -214,7 +227,8 @@ class Search:
                 missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
                 several = len(self.proposal.parts()) > 1
                 unsure = several and not (self.tempered and weighted.carry(self._least))
-                if self.endless or self._ledger.exhausted() or not (missed or unsure):
+                stop = self.endless or self._interrupted or self._ledger.exhausted()
+                if stop or not (missed or unsure):
                     break
                 self._ledger.enter("modes")
                 with np.errstate(all="ignore"):
@@ -224,10 +238,18 @@ class Search:
                         break
                     weighted = self._widen(missed)
         except KeyboardInterrupt:
-            self.notes.append("Interrupted in stage 'modes'.")
+            self._interrupt()
         except (ArithmeticError, np.linalg.LinAlgError) as error:
-            self.notes.append(f"Stage 'modes' ended because {error}.")
+            self._end(error)
         return weighted
+
+    def _interrupt(self, what_is_left: str = "") -> None:
+        """What still has to be done is done, but nothing that takes long is begun."""
+        self._interrupted = True
+        self.notes.append(f"Interrupted in stage '{self._ledger.stage}'{what_is_left}.")
+
+    def _end(self, error: Exception) -> None:
+        self.notes.append(f"Stage '{self._ledger.stage}' ended because {error}.")
 
     def _with_tempering(self, weighted: Weighted, places: list[Uncovered]) -> list[Uncovered]:
         """These places, and others that particles find: where there are several modes, there may be more."""
@@ -248,6 +270,16 @@ class Search:
 
     def _widen(self, places: list[Uncovered]) -> Weighted:
         """q with a Gaussian at each place, or a flow where Gaussians do not carry."""
+        names = ("proposal", "fitted", "weighted", "beyond", "_begun", "_as_fitted")
+        kept = {name: getattr(self, name) for name in names}
+        try:
+            return self._widened(places)
+        except BaseException:
+            # the weighted draws that there are belong to q as it was
+            vars(self).update(kept)
+            raise
+
+    def _widened(self, places: list[Uncovered]) -> Weighted:
         gaussians = [None] * len(self.proposal.parts())
         if len(gaussians) == 1 and not self._trained:
             gaussians = [self.gaussian]
@@ -274,47 +306,51 @@ class Search:
     def repair(self, weighted: Weighted) -> None:
         """Markov chains where importance weights do not carry: in the base space of the flow and, where those
         do not mix, in the coordinates of the Gaussian."""
-        if weighted.carry(self._least) or self.endless or self._ledger.exhausted():
+        enough = weighted.carry(self._least) or self.endless or self._interrupted
+        if enough or self._ledger.exhausted():
             return
         try:
             self._ledger.enter("correct")
+            self.audited = False
             starts = weighted.z[unique_draws(weighted, CHAINS, self._rng)]
             with np.errstate(all="ignore"):
                 if self._trained or len(self.proposal.parts()) > 1:
-                    self.chains = run_chains(
+                    for hmc in run_chains(
                         self._density, self.proposal, starts, "hmc", self._rng, self._draws
-                    )
+                    ):
+                        self.chains = hmc
                 if self.chains is None or not (self.chains.mixed or self._ledger.exhausted()):
                     gaussian = gaussian_proposal(self.gaussian)
-                    plain = run_chains(self._density, gaussian, starts, "nuts", self._rng, self._draws)
-                    if self.chains is None or plain.mixing.worst_rhat < self.chains.mixing.worst_rhat:
-                        self.chains = plain
+                    hmc = self.chains
+                    for nuts in run_chains(self._density, gaussian, starts, "nuts", self._rng, self._draws):
+                        better = hmc is None or nuts.mixing.worst_rhat < hmc.mixing.worst_rhat
+                        self.chains = nuts if better else hmc
             self.audit(weighted)
         except KeyboardInterrupt:
-            self.notes.append("Interrupted in stage 'correct': Markov chains were cut short.")
+            self._interrupt(": Markov chains were cut short" if self._ledger.stage == "correct" else "")
+        except (ArithmeticError, np.linalg.LinAlgError) as error:
+            self._end(error)
 
     def audit(self, weighted: Weighted) -> None:
         """Look for mass at the places that starts, and more climbs from around q, led to and q does not
         cover."""
-        try:
-            self._ledger.enter("judge")
-            with np.errstate(all="ignore"):
-                log_evidence = self._log_evidence(weighted).value
-                if self.chains is not None:
-                    self.beyond = mass_beyond(
-                        self._density, self.proposal, log_evidence, self._rng, most=_MOST_PROBES
-                    )
-                self.strays += climb_around(self._density, *self.gaussian, self._rng)
-                found = [*self.modes, *self.strays]
-                # far draws of a defensive base reach other modes, but do not draw from them
-                q = self.proposal
-                if self.chains is None and not weighted.carry(self._least):
-                    q = q.with_base(Normal(q.base.dim))
-                self.uncovered = uncovered(self._density, q, log_evidence, found, self._rng)
-            # an interrupt may have come before tails were looked for
-            self.audited = self.beyond is not None or isinstance(self.proposal.base, DefensiveNormal)
-        except KeyboardInterrupt:
-            self.notes.append("Interrupted in stage 'judge'.")
+        self.audited = False
+        self._ledger.enter("judge")
+        with np.errstate(all="ignore"):
+            log_evidence = self._log_evidence(weighted).value
+            if self.chains is not None:
+                self.beyond = mass_beyond(
+                    self._density, self.proposal, log_evidence, self._rng, most=_MOST_PROBES
+                )
+            self.strays += climb_around(self._density, *self.gaussian, self._rng)
+            found = [*self.modes, *self.strays]
+            # far draws of a defensive base reach other modes, but do not draw from them
+            q = self.proposal
+            if self.chains is None and not weighted.carry(self._least):
+                q = q.with_base(Normal(q.base.dim))
+            self.uncovered = uncovered(self._density, q, log_evidence, found, self._rng)
+        # an interrupt may have come before tails were looked for
+        self.audited = self.beyond is not None or isinstance(self.proposal.base, DefensiveNormal)
 
     def log_evidence(self, weighted: Weighted) -> Estimate:
         """The log evidence by these weights, its standard error widened by what draws of q may not see."""
@@ -413,6 +449,7 @@ class Search:
                 training, trained = self._best_start(flow, training, trained)
             self._use(trained.proposal)
             self.fitted = fitted = trained.fitted
+            self._as_fitted = trained.proposal
             self._ledger.show(
                 fitted.elbo.value,
                 fitted.sd_log_weights,
@@ -450,7 +487,8 @@ class Search:
         """Flows trained for one, two, ... rounds, with weighted draws of them."""
         from flowvi.inference.elbo import rounds
 
-        for trained in rounds(self._density.target, whitening, flow, self._rng):
+        density = self._density
+        for trained in rounds(density.target, whitening, flow, self._rng, density.journal):
             self._ledger.spend(trained.gradients)
             if trained.first_nonfinite is not None:
                 self._ledger.count_nonfinite(trained.nonfinite, trained.first_nonfinite)
@@ -473,6 +511,7 @@ class Search:
     def _choose_tails(self) -> tuple[Weighted, Weighted]:
         """Weighted draws of q as it was fitted, and with the tails it has from now on."""
         self.fitted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
+        self._as_fitted = self.proposal
         self.proposal, quick = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
         # draws that tails were chosen by are no fair sample of the weights
         self._begun = quick if quick is self.fitted else None
@@ -499,6 +538,14 @@ class Search:
             self._density, self.proposal, self._rng, self._least, most, self._begun
         )
         return self.weighted
+
+
+def nothing_yet(error: EvaluationError) -> DensityError:
+    """The error for a user whose density raised an exception before there was anything to return."""
+    return DensityError(
+        f"The fit ended before there was anything to return, because {error}. Let the log density be NaN, or "
+        "-inf, where it cannot be computed."
+    )
 
 
 def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:

@@ -50,9 +50,8 @@ def tempered_particles(
         temperature = _next(before, np.where(np.isnan(log_ratio), -np.inf, log_ratio), state.weights)
         scale = np.maximum(np.cov(base.T).reshape(dim, dim).diagonal(), 1e-12)
         key = jax.random.key(int(rng.integers(2**63)))
-        state, acceptance = _move(
-            density.target, broad, state, key, np.asarray(temperature), np.asarray(step), scale
-        )
+        arguments = broad, state, key, np.asarray(temperature), np.asarray(step), scale
+        state, acceptance = density.journal.call(_move, density.target, *arguments, like=(state, 0))
         density.ledger.spend(PARTICLES * (_MOVES * _STEPS + 1))
         step *= np.exp(float(np.nan_to_num(acceptance)) - _ACCEPTANCE)
         if temperature == 1 or density.ledger.exhausted():
