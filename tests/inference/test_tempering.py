@@ -20,14 +20,14 @@ def overflow_is_silent():
         yield
 
 
-BROAD = Gaussian(np.array([3.0, -4.0]), np.array([[20.0, 0.0], [5.0, 18.0]]))
+BROAD = Gaussian(np.array([3.0, -1.0]), np.array([[6.0, 0.0], [1.0, 5.0]]))
 
 
 def two_modes(x):
-    """0.75 N((-7, 0), I) + 0.25 N((7, 0), 2^2 I), of evidence e^4, with nothing beyond x1 = 30."""
+    """0.75 N((-7, 0), I) + 0.25 N((7, 0), 2^2 I), of evidence e^4, with nothing beyond x1 = 5."""
     left = jax.scipy.stats.norm.logpdf(x, jnp.array([-7.0, 0.0])).sum()
     right = jax.scipy.stats.norm.logpdf(x, jnp.array([7.0, 0.0]), 2.0).sum()
-    return jnp.where(x[1] < 30, 4.0 + jnp.logaddexp(np.log(0.75) + left, np.log(0.25) + right), -jnp.inf)
+    return jnp.where(x[1] < 5, 4.0 + jnp.logaddexp(np.log(0.75) + left, np.log(0.25) + right), -jnp.inf)
 
 
 TARGET = target_of(two_modes, 2)
@@ -56,7 +56,7 @@ def test_modes_get_their_share_and_their_spread():
     for mode, location, sd in ((z[z[:, 0] < 0], -7.0, 1.0), (z[z[:, 0] > 0], 7.0, 2.0)):
         # a thousand particles and more, of which resampling leaves a quarter different ones
         np.testing.assert_allclose((mode.mean(axis=0) - [location, 0.0]) / sd, 0, atol=0.25)
-        np.testing.assert_allclose(mode.std(axis=0) / sd, 1, atol=0.2)
+        np.testing.assert_allclose(mode.std(axis=0) / sd, 1, atol=0.12)
 
 
 def test_a_spent_budget_leaves_particles_of_a_flatter_target():
@@ -66,15 +66,14 @@ def test_a_spent_budget_leaves_particles_of_a_flatter_target():
     assert one.ledger.gradients == 512 * 25
     assert z.shape == (512, 2)
     assert np.isfinite(z).all()
-    assert z.std(axis=0).min() > 4
+    assert z.std(axis=0).min() > 2.5
 
 
 def test_few_temperatures_are_needed():
     one = density()
     tempered_particles(one, BROAD, np.random.default_rng(0))
-    # half of the particles count at each: with densities of a width of 20 to 1 in two dimensions the evidence
-    # changes by a factor of 300, about e^6
-    assert one.ledger.gradients <= 7 * 512 * 25
+    # half of the particles count at each, and the target fills a tenth of the broad Gaussian
+    assert one.ledger.gradients <= 5 * 512 * 25
 
 
 EVEN = np.full(512, 1 / 512)

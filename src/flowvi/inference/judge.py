@@ -16,7 +16,7 @@ from flowvi.inference.correct import LEAST_ESS, Weighted
 from flowvi.inference.explore import STARTS, Mode
 from flowvi.inference.reach import misses, reaches
 from flowvi.inference.tempering import PARTICLES
-from flowvi.inference.uncovered import Uncovered
+from flowvi.inference.uncovered import MISSED_MASS, Uncovered
 
 Level = Literal["good", "corrected", "unreliable", "inconclusive"]
 
@@ -25,9 +25,6 @@ _NO_MOMENT = 0.7
 
 _STUCK = 1.1
 """R-hat above which chains disagree about the posterior rather than need more time."""
-
-MISSED_MASS = 0.01
-"""Share of the evidence that a place outside q may have before it counts."""
 
 
 @dataclass(frozen=True)

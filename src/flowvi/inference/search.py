@@ -39,7 +39,7 @@ from flowvi.inference.proposal import (
 from flowvi.inference.reach import mass_beyond, reaches
 from flowvi.inference.tails import directions_without_end
 from flowvi.inference.tempering import tempered_particles
-from flowvi.inference.uncovered import Uncovered, uncovered
+from flowvi.inference.uncovered import MISSED_MASS, Uncovered, uncovered
 from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 
 _MOST_GAUSSIAN_PROPOSALS = 20
@@ -55,8 +55,9 @@ _FAIR_FLOW = 0.9
 """ESS/S at which training ends once the step size has been reduced."""
 
 _USABLE_FLOW = 0.5
+_LIGHT_TAIL = 0.6
 _FEW_ROUNDS = 3
-"""ESS/S at which training ends after a few rounds: what is missing costs less by weights."""
+"""ESS/S and k-hat at which training ends after a few rounds: what is missing costs less by weights."""
 
 _POOR_START = 0.3
 """ESS/S after a first round below which another start is tried."""
@@ -83,7 +84,7 @@ _MOST_PASSES = 6
 """Times that q is widened."""
 
 _WORTH_A_PART = 0.002
-"""Share of the evidence at a place for which q gets a part."""
+"""Share of the evidence at a place for which q gets a part, where it gets any."""
 
 _WORTH_A_FLOW = 0.01
 _ROUNDS_PER_PART = 3
@@ -225,6 +226,8 @@ class Search:
             for _ in range(_MOST_PASSES):
                 self.audit(weighted)
                 missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
+                if max((place.share for place in missed), default=0) < MISSED_MASS:
+                    missed = []
                 several = len(self.proposal.parts()) > 1
                 unsure = several and not (self.tempered and weighted.carry(self._least))
                 stop = self.endless or self._interrupted or self._ledger.exhausted()
@@ -457,7 +460,7 @@ class Search:
                 (self._ledger.seconds - began) / number * max(_USUAL_ROUNDS - number, 1),
             )
             wanted = _FAIR_FLOW if trained.step_size < STEP_SIZE else _GOOD_FLOW
-            if number >= _FEW_ROUNDS:
+            if number >= _FEW_ROUNDS and fitted.khat < _LIGHT_TAIL:
                 wanted = _USABLE_FLOW
             even = fitted.ess_ratio > wanted
             self.converged = even and (self._carries(MOST_PROPOSALS) or self._carries_with_tails())

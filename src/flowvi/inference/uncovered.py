@@ -13,6 +13,9 @@ from flowvi.inference.explore import Mode, Stray
 from flowvi.inference.gaussian import Gaussian, batch_and_match
 from flowvi.inference.proposal import Proposal, gaussian_proposal
 
+MISSED_MASS = 0.01
+"""Share of the evidence that a place outside q may have before it counts."""
+
 _ABOVE = 5.0
 """Nats by which log p - log q may exceed the log evidence at a point that q covers."""
 
@@ -26,6 +29,9 @@ _STEPS = 25
 
 _DF = 5.0
 """Of the t around a place, whose draws weigh it."""
+
+_MORE = 15
+"""Times as many draws where the first ones do not tell whether a place counts."""
 
 _NEAR = 3.0
 """Distance, in sds of a Gaussian fitted already, within which a place is the same."""
@@ -90,14 +96,31 @@ def uncovered(
 def _mass_outside(
     density: Density, proposal: Proposal, log_evidence: float, local: Gaussian, rng: np.random.Generator
 ) -> float:
-    """Evidence, over that of q, of what q does not cover around a local Gaussian."""
+    """Evidence, over that of q, of what q does not cover around a local Gaussian; by more draws where the
+    first ones do not tell whether it counts."""
+    terms = _terms_outside(density, proposal, log_evidence, local, rng, LEAST_PROPOSALS)
+    error = terms.std() / np.sqrt(len(terms))
+    if terms.mean() - 2 * error < MISSED_MASS < terms.mean() + 2 * error:
+        more = _terms_outside(density, proposal, log_evidence, local, rng, _MORE * LEAST_PROPOSALS)
+        terms = np.concatenate([terms, more])
+    return float(terms.mean())
+
+
+def _terms_outside(
+    density: Density,
+    proposal: Proposal,
+    log_evidence: float,
+    local: Gaussian,
+    rng: np.random.Generator,
+    size: int,
+) -> Float[np.ndarray, " S"]:
+    """p / q_local / Z at draws that q does not cover, zero at others."""
     propose = gaussian_proposal(local).with_tails(_DF)
     try:
-        weighted = weigh(density, propose, rng, LEAST_PROPOSALS)
+        weighted = weigh(density, propose, rng, size)
     except ArithmeticError:
-        return 0.0
+        return np.zeros(size)
     log_p = weighted.log_weights + propose.log_prob(weighted.z) - log_evidence
     outside = log_p - proposal.log_prob(weighted.z) > _ABOVE
     # a weight beyond all numbers is as good as all of the mass
-    log_mass = np.minimum(weighted.log_weights[outside] - log_evidence, 300)
-    return float(np.exp(log_mass).sum()) / len(weighted.z)
+    return np.exp(np.where(outside, np.minimum(weighted.log_weights - log_evidence, 300), -np.inf))
