@@ -180,7 +180,7 @@ def test_an_interrupted_fit_goes_on(tmp_path, plain, monkeypatch):
 @pytest.mark.usefixtures("x64")
 def test_markov_chains_and_particles_are_kept(tmp_path, computed):
     def draw():
-        density = density_of(lambda x: -0.5 * x @ x - 0.1 * x[0] ** 4, 2, Budget(gradients=30_000))
+        density = density_of(lambda x: -0.5 * x @ x - 0.1 * x[0] ** 4, 2, Budget(gradients=3_000))
         density.journal = Journal(tmp_path)
         rng = np.random.default_rng(0)
         q = Gaussian(np.zeros(2), np.eye(2))
