@@ -99,9 +99,11 @@ def file(tmp_path: Path) -> Any:
 def test_options_reach_fit_and_the_answer_is_printed(fit, file, tmp_path, capsys) -> None:
     path = file("m.py", COIN)
     out = tmp_path / "new" / "run"
+    kept = tmp_path / "kept"
     options = ["--seed", "3", "--flow", "iaf", "--draws", "50", "--quiet", "--out", str(out)]
+    options += ["--checkpoint", str(kept)]
     assert main(["fit", path, *options]) == 0
-    assert fit.arguments == {"seed": 3, "flow": "iaf", "draws": 50, "progress": False}
+    assert fit.arguments == {"seed": 3, "flow": "iaf", "draws": 50, "progress": False, "checkpoint": kept}
     assert fit.posterior.saved == [out]
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "the table"

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--flow", default="auto", metavar="NAME", help="auto, gaussian, or the name of a flow (auto)")
     option("--seed", type=_seed, default=0, metavar="N", help="random seed (0)")
     option("--draws", type=_count, default=4000, metavar="N", help="number of posterior draws (4000)")
+    option("--checkpoint", type=Path, metavar="DIR", help="directory to resume from after a crash")
     option("--quiet", action="store_true", help="show no progress")
     return parser
 
@@ -105,6 +106,7 @@ def _fit(options: argparse.Namespace) -> None:
         flow=options.flow,
         draws=options.draws,
         progress=not options.quiet,
+        checkpoint=options.checkpoint,
     )
     _print(posterior)
     if options.out is not None:

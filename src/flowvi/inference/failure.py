@@ -27,7 +27,7 @@ def named_failures() -> Iterator[None]:
 
     Example:
         >>> with named_failures():
-        ...     raise ValueError("INTERNAL: CpuCallback error calling callback: ...\\nKeyError: 'y'")
+        ...     raise ValueError("CpuCallback error: ...\\n  File 'a.py', line 3, in f\\nKeyError: 'y'")
         Traceback (most recent call last):
         flowvi.inference.failure.EvaluationError: the log density raised KeyError: 'y'
     """

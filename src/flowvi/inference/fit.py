@@ -64,9 +64,13 @@ def fit(
         example: a pytree of arrays that gives the shapes of the parameters of a JAX log density; its
             values are not used.
         supports: parameter name -> support for a JAX log density; see `flowvi.bijections.support`.
+        checkpoint: a directory in which the fit keeps what it has computed. Called again with it after a
+            crash or an interrupt, it goes on to the same answer; once it has ended, the answer is read. It
+            belongs to one call, whose budget alone may change; seconds count from the newest call.
 
     Raises:
-        ArgumentError: `seed`, `budget` or `draws` is of the wrong type or out of range.
+        ArgumentError: `seed`, `budget`, `draws` or `checkpoint` is of the wrong type or out of range.
+        CheckpointError: the directory cannot be written to, or belongs to another fit.
         ModelError: the model cannot be fitted as it stands.
         DensityError: the log density is not a finite, differentiable scalar.
         FlowError: the flow is unknown or of another dimension.

@@ -67,7 +67,9 @@ def _next(before: float, log_ratio: Float[np.ndarray, " particles"], weights: Ar
     from scipy.optimize import brentq
 
     def ess(temperature: float) -> float:
-        log_weights = np.log(np.asarray(weights)) + (temperature - before) * log_ratio
+        # zero times an infinite log ratio would be NaN
+        rise = np.where(np.isneginf(log_ratio), -np.inf, (temperature - before) * log_ratio)
+        log_weights = np.log(np.asarray(weights)) + rise
         w = np.exp(log_weights - log_weights.max())
         return w.sum() ** 2 / (w**2).sum() / len(w) - _LEAST_ESS
 
