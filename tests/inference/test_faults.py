@@ -1,4 +1,4 @@
-"""Densities that fail, and users who lose patience: what was computed is kept, and nothing wrong is called good."""
+"""Densities that fail, and users who lose patience: what was computed is kept, and nothing wrong is good."""
 
 import jax
 import jax.numpy as jnp
