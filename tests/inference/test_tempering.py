@@ -76,6 +76,17 @@ def test_few_temperatures_are_needed():
     assert one.ledger.gradients <= 5 * 512 * 25
 
 
+def test_one_temperature_is_enough_for_the_broad_gaussian_itself():
+    location, scale_tril = jnp.asarray(BROAD.location), jnp.asarray(BROAD.scale_tril)
+
+    def log_density(x):
+        return -0.5 * jnp.sum(jax.scipy.linalg.solve_triangular(scale_tril, x - location, lower=True) ** 2)
+
+    one = density_of(log_density, 2)
+    tempered_particles(one, BROAD, np.random.default_rng(0))
+    assert one.ledger.gradients == 512 * 25
+
+
 EVEN = np.full(512, 1 / 512)
 
 
@@ -90,6 +101,16 @@ def test_the_next_temperature_leaves_half_of_the_particles():
     assert ess(EVEN, log_ratio, temperature) == pytest.approx(0.5, abs=1e-6)
     after = _next(0.3, log_ratio, EVEN)
     assert ess(EVEN, log_ratio, after - 0.3) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_the_next_temperature_is_for_particles_resampled_by_their_weights():
+    rng = np.random.default_rng(0)
+    log_ratio = 30 * rng.standard_normal(512)
+    weights = rng.gamma(0.5, size=512)
+    weights /= weights.sum()
+    step = _next(0.3, log_ratio, weights) - 0.3
+    ratio = np.exp(step * log_ratio)
+    assert (weights @ ratio) ** 2 / (weights @ ratio**2) == pytest.approx(0.5, abs=1e-6)
 
 
 def test_the_last_temperature_is_one():
