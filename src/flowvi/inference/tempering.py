@@ -70,6 +70,8 @@ def _next(before: float, log_ratio: Float[np.ndarray, " particles"], weights: Ar
         # zero times an infinite log ratio would be NaN
         rise = np.where(np.isneginf(log_ratio), -np.inf, (temperature - before) * log_ratio)
         log_weights = np.log(np.asarray(weights)) + rise
+        if np.isneginf(log_weights).all():
+            return -_LEAST_ESS
         w = np.exp(log_weights - log_weights.max())
         return w.sum() ** 2 / (w**2).sum() / len(w) - _LEAST_ESS
 
