@@ -41,12 +41,11 @@ def mixing(draws: Float[np.ndarray, "iterations chains scalars"]) -> Mixing:
         True
     """
     # importing it takes seconds, which only chains should cost
-    from arviz_stats.base import array_stats
+    from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportUsage]
 
-    axes = {"chain_axis": 0, "draw_axis": 1}
     by_chain = np.moveaxis(draws, 0, 1)
     with np.errstate(all="ignore"):
-        rhat = array_stats.rhat(by_chain, method="rank", **axes)
-        bulk = array_stats.ess(by_chain, method="bulk", **axes)
-        tail = array_stats.ess(by_chain, method="tail", prob=(0.05, 0.95), **axes)
+        rhat = array_stats.rhat(by_chain, method="rank", chain_axis=0, draw_axis=1)
+        bulk = array_stats.ess(by_chain, method="bulk", chain_axis=0, draw_axis=1)
+        tail = array_stats.ess(by_chain, method="tail", prob=(0.05, 0.95), chain_axis=0, draw_axis=1)
     return Mixing(np.asarray(rhat), np.minimum(bulk, tail))

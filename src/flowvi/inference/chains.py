@@ -3,13 +3,16 @@ Gaussian has made nearly standard normal."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from scipy.special import gammaincinv
 
 from flowvi.bijections import Bijection
 from flowvi.compiling import Compiled
@@ -17,6 +20,7 @@ from flowvi.diagnostics.mixing import Mixing, mixing
 from flowvi.flows import DefensiveNormal
 from flowvi.inference.correct import LEAST_ESS
 from flowvi.inference.density import VALUES, Density, scalar_log_density
+from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import Proposal
 from flowvi.targets.base import Target
 
@@ -51,7 +55,7 @@ _GAIN = 2.0
 """Of the log step size on the acceptance."""
 
 _USUAL_STEPS = (0.5, 1.2)
-_SMALL_STEPS = (0.02, 0.5)
+_LOG_SMALL_STEPS = (math.log(0.02), math.log(0.5))
 _SMALL_SHARE = 0.3
 """Factors on the step size, by iteration, and the share of small ones: where the density is much narrower
 than elsewhere only small steps are accepted, and chains that take none would stay there."""
@@ -60,6 +64,9 @@ _TRAJECTORY = 2.0
 """Length of a trajectory in standard coordinates, about a third of the period of a standard normal."""
 _TRAJECTORY_JITTER = (0.5, 1.5)
 _MOST_STEPS = 128
+_LOWEST = -1e100
+"""Log density below which it is taken for zero."""
+
 _DOUBLINGS = 8
 """Of a NUTS trajectory, at most."""
 
@@ -87,6 +94,13 @@ class Chains(NamedTuple):
     def mixed(self) -> bool:
         """Whether the draws may stand for the target, as far as chains can tell."""
         return self.mixing.worst_rhat <= LARGEST_RHAT and self.mixing.least_ess >= LEAST_ESS
+
+
+def share_near(chains: Chains, place: Gaussian) -> float:
+    """Share of the draws within the ellipsoid that holds 90% of a Gaussian."""
+    z = chains.z.reshape(-1, chains.z.shape[-1])
+    distance = (place.pull(z)[0] ** 2).sum(axis=1)
+    return float((distance < 2 * gammaincinv(z.shape[1] / 2, 0.9)).mean())
 
 
 class _State(NamedTuple):
@@ -233,10 +247,13 @@ class _Ensemble:
     def _trajectories(self) -> tuple[Int[np.ndarray, " block"], Float[np.ndarray, " block"]]:
         """Numbers of steps and step sizes of the iterations of a block."""
         usual = np.exp(self._log_step)
+        if self._kernel == "nuts":
+            # which finds its own length, a long one where steps are small
+            return np.ones(_BLOCK, int), np.full(_BLOCK, usual)
         small = self._rng.uniform(size=_BLOCK) < _SMALL_SHARE
         factors = np.where(
             small,
-            np.exp(self._rng.uniform(*np.log(_SMALL_STEPS), _BLOCK)),
+            np.exp(self._rng.uniform(*_LOG_SMALL_STEPS, _BLOCK)),
             self._rng.uniform(*_USUAL_STEPS, _BLOCK),
         )
         trajectories = _TRAJECTORY * self._rng.uniform(*_TRAJECTORY_JITTER, _BLOCK)
@@ -257,10 +274,12 @@ class _Ensemble:
         and local moves, Samsonov et al. 2022 (arXiv 2111.02702), algorithm 2.
         """
         chains, dim = z.shape
-        drawn, log_m = self._defensive(self._rng, VALUES)
-        log_weights = self._density.value(drawn) - log_m
+        # far draws overflow on their way through a flow, and have weight zero
+        with np.errstate(all="ignore"):
+            drawn, log_m = self._defensive(self._rng, VALUES)
+            log_weights = self._density.value(drawn) - log_m
+            here = log_density - self._defensive.log_prob(z)
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf).reshape(chains, -1)
-        here = log_density - self._defensive.log_prob(z)
         log_weights = np.concatenate([here[:, None], log_weights], axis=1)
         chosen = (log_weights + self._rng.gumbel(size=log_weights.shape)).argmax(axis=1)
         places = np.concatenate([z[:, None], drawn.reshape(chains, -1, dim)], axis=1)
@@ -280,7 +299,9 @@ def _shrunk_covariance(
 
 def _base_density(target: Target, bijection: Bijection, u: Float[Array, " dim"]) -> Float[Array, ""]:
     z, log_det = bijection.forward_and_log_det(u)
-    return scalar_log_density(target, z) + log_det
+    total = scalar_log_density(target, z) + log_det
+    # an energy beyond all bounds meets a momentum beyond them, and their sum may be anything
+    return jnp.where(total > _LOWEST, total, -jnp.inf)
 
 
 @Compiled
@@ -306,12 +327,13 @@ def _block(
     def log_density(u: Array) -> Array:
         return _base_density(target, bijection, u)
 
-    move = hmc.build_kernel() if kernel == "hmc" else nuts.build_kernel()
+    # blackjax's kernels take arrays where their signatures say numbers
+    move: Any = hmc.build_kernel() if kernel == "hmc" else nuts.build_kernel()
 
     def one(key: Array, state: _State, length: Array, step_size: Array) -> tuple[_State, tuple]:
         steps = length if kernel == "hmc" else _DOUBLINGS
-        new, info = move(key, hmc.HMCState(*state), log_density, step_size, metric, steps)
-        state = _State(*new)
+        new, info = move(key, state, log_density, step_size, metric, steps)
+        state = _State(new.position, new.logdensity, new.logdensity_grad)
         return state, (
             state.position,
             state.logdensity,

@@ -12,6 +12,8 @@ from flowvi.inference.cholesky import lower_factor
 from flowvi.inference.density import Density
 
 STARTS = 8
+AROUND = 24
+"""Climbs from around a Gaussian already found."""
 _FAR = 10.0
 """Sds of a Gaussian from which the farthest of the climbs around it begins."""
 _MAX_STEPS = 60
@@ -131,9 +133,9 @@ def climb_around(
     """
     whitened = _Whitened(density, location, scale_tril)
     dim = len(location)
-    directions = rng.standard_normal((STARTS, dim))
+    directions = rng.standard_normal((AROUND, dim))
     # radii spread evenly, in units of the typical distance of a draw
-    u = directions * (_FAR * (np.arange(STARTS) + 1) / STARTS)[:, None]
+    u = directions * (_FAR * (np.arange(AROUND) + 1) / AROUND)[:, None]
     ends = _bfgs(whitened, u)
     return [
         Stray(location + scale_tril @ z, lower_factor(scale_tril @ _factor(H)), float(value))

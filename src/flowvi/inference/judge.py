@@ -13,7 +13,7 @@ from flowvi.diagnostics.moments import moment_tails
 from flowvi.diagnostics.psis import khat_threshold
 from flowvi.inference.chains import LARGEST_DIVERGENT, LARGEST_RHAT, Chains
 from flowvi.inference.correct import LEAST_ESS, Weighted
-from flowvi.inference.explore import STARTS, Mode
+from flowvi.inference.explore import AROUND, STARTS, Mode
 from flowvi.inference.reach import misses, reaches
 from flowvi.inference.tempering import PARTICLES
 from flowvi.inference.uncovered import MISSED_MASS, Uncovered
@@ -219,7 +219,7 @@ def _modes(
     particles = f", then {PARTICLES} tempered particles" if tempered else ""
     searched = (
         f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}, "
-        f"and {STARTS} more from around q{particles}; a basin into which a start falls with probability "
+        f"and {AROUND} more from around q{particles}; a basin into which a start falls with probability "
         f"below {missed:.2f} may have been missed (5 times in 100)."
         + (f" q is a mixture of {parts} parts." if parts > 1 else "")
     )

@@ -13,7 +13,7 @@ from flowvi.diagnostics.bridge import bridge_sampling
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import DensityError, FlowError
 from flowvi.flows import DefensiveNormal, Flow, Normal, whiten
-from flowvi.inference.chains import CHAINS, Chains, run_chains, thinned
+from flowvi.inference.chains import CHAINS, Chains, run_chains, share_near, thinned
 from flowvi.inference.correct import (
     LEAST_ESS,
     LEAST_PROPOSALS,
@@ -240,6 +240,8 @@ class Search:
                     if not missed:
                         break
                     weighted = self._widen(missed)
+            else:
+                self.audit(weighted)
         except KeyboardInterrupt:
             self._interrupt()
         except (ArithmeticError, np.linalg.LinAlgError) as error:
@@ -266,7 +268,9 @@ class Search:
         particles = tempered_particles(self._density, broad_gaussian(q, self._rng), self._rng)
         value = self._density.value(particles)
         order = np.argsort(-np.where(np.isfinite(value), value, -np.inf))
-        found = [Stray(particles[i], self.gaussian.scale_tril, float(value[i])) for i in order]
+        found: list[Mode | Stray] = [
+            Stray(particles[i], self.gaussian.scale_tril, float(value[i])) for i in order
+        ]
         more = uncovered(self._density, q, log_evidence, found, self._rng)
         self.strays += [Stray(p.location, p.gaussian.scale_tril, p.log_density) for p in more]
         return [*places, *more]
@@ -283,7 +287,7 @@ class Search:
             raise
 
     def _widened(self, places: list[Uncovered]) -> Weighted:
-        gaussians = [None] * len(self.proposal.parts())
+        gaussians: list[Gaussian | None] = [None] * len(self.proposal.parts())
         if len(gaussians) == 1 and not self._trained:
             gaussians = [self.gaussian]
         gaussians += [place.gaussian for place in places]
@@ -351,9 +355,14 @@ class Search:
             q = self.proposal
             if self.chains is None and not weighted.carry(self._least):
                 q = q.with_base(Normal(q.base.dim))
-            self.uncovered = uncovered(self._density, q, log_evidence, found, self._rng)
+            places = uncovered(self._density, q, log_evidence, found, self._rng)
+            self.uncovered = [place for place in places if not self._visited(place)]
         # an interrupt may have come before tails were looked for
         self.audited = self.beyond is not None or isinstance(self.proposal.base, DefensiveNormal)
+
+    def _visited(self, place: Uncovered) -> bool:
+        """Whether the chains have been where q is not."""
+        return self.chains is not None and share_near(self.chains, place.gaussian) > place.share / 4
 
     def log_evidence(self, weighted: Weighted) -> Estimate:
         """The log evidence by these weights, its standard error widened by what draws of q may not see."""

@@ -41,7 +41,8 @@ def tempered_particles(
 
     dim = len(broad.location)
     particles = rng.standard_normal((PARTICLES, dim))
-    state = TemperedSMCState(particles, np.full(PARTICLES, 1 / PARTICLES), np.zeros(()))
+    even = np.full(PARTICLES, 1 / PARTICLES)
+    state = TemperedSMCState(particles, even, np.zeros(()))  # pyright: ignore[reportArgumentType]
     step = 0.5 * dim**-0.25
     for _ in range(_MOST_TEMPERATURES):
         before = float(state.tempering_param)
@@ -69,11 +70,12 @@ def _next(before: float, log_ratio: Float[np.ndarray, " particles"], weights: Ar
     def ess(temperature: float) -> float:
         # zero times an infinite log ratio would be NaN
         rise = np.where(np.isneginf(log_ratio), -np.inf, (temperature - before) * log_ratio)
-        log_weights = np.log(np.asarray(weights)) + rise
-        if np.isneginf(log_weights).all():
+        if np.isneginf(rise).all():
             return -_LEAST_ESS
-        w = np.exp(log_weights - log_weights.max())
-        return w.sum() ** 2 / (w**2).sum() / len(w) - _LEAST_ESS
+        w = np.exp(rise - rise.max())
+        # the weights so far are what particles are resampled by, so they count once
+        resampled = np.asarray(weights)
+        return (resampled @ w) ** 2 / (resampled @ w**2) - _LEAST_ESS
 
     if ess(1.0) > 0 or ess(before) <= 0:
         return 1.0 if ess(1.0) > 0 else before + 1e-3 * (1 - before)

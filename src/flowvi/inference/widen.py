@@ -36,10 +36,11 @@ def weighted_by_evidence(
 
     A weighted sample of the mixture gives E_p[log sum_k w_k q_k], which EM maximises in w.
     """
-    mixture = MixtureProposal(parts[0].base, parts, _floored(weights))
+    weights = _floored(weights)
+    # of a part that seems to have little too, for it may have more
+    mixture = MixtureProposal(parts[0].base, parts, (weights + 1 / len(parts)) / 2)
     weighted = weigh(density, mixture, rng, LEAST_PROPOSALS)
     log_parts = mixture.log_joint(weighted.z) - np.log(mixture.weights)
-    weights = mixture.weights
     for _ in range(_EM_STEPS):
         joint = np.log(weights) + log_parts
         responsible = np.exp(joint - joint.max(axis=1, keepdims=True))
