@@ -187,7 +187,7 @@ def interrupted(monkeypatch):
 
 @pytest.mark.parametrize(
     ("stage", "nth", "name"),
-    [("judge", 1, "enter"), ("modes", 1, "enter"), ("modes", 2, "spend"), ("modes", 5, "spend")],
+    [("judge", 1, "enter"), ("modes", 1, "enter"), ("modes", 2, "spend"), ("modes", 3, "spend")],
 )
 def test_an_interrupt_while_modes_are_looked_for(interrupted, stage, nth, name):
     happened = interrupted(stage, nth, name)

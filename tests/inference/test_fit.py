@@ -292,7 +292,10 @@ def test_both_of_two_modes_that_lie_far_apart():
     assert error < 0.02
     # q itself has both
     assert (
-        np.ptp(np.exp(posterior.q.log_prob([[9.0, 9.0], [-9.0, -9.0]]) - [np.log(0.7), np.log(0.3)])) < 0.02
+        np.ptp(
+            np.exp(posterior.q.log_prob(np.array([[9.0, 9.0], [-9.0, -9.0]])) - [np.log(0.7), np.log(0.3)])
+        )
+        < 0.02
     )
 
 
