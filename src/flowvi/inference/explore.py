@@ -12,7 +12,7 @@ from flowvi.inference.cholesky import lower_factor
 from flowvi.inference.density import Density
 
 STARTS = 8
-AROUND = 24
+AROUND = 8
 """Climbs from around a Gaussian already found."""
 _FAR = 10.0
 """Sds of a Gaussian from which the farthest of the climbs around it begins."""

@@ -54,7 +54,7 @@ _GOOD_FLOW = 0.992
 _FAIR_FLOW = 0.9
 """ESS/S at which training ends once the step size has been reduced."""
 
-_USABLE_FLOW = 0.5
+_USABLE_FLOW = 0.75
 _LIGHT_TAIL = 0.6
 _FEW_ROUNDS = 3
 """ESS/S and k-hat at which training ends after a few rounds: what is missing costs less by weights."""
