@@ -22,16 +22,16 @@ def noticing_interrupts() -> Iterator[Callable[[], bool]]:
         False
     """
     before, pressed = signal.getsignal(signal.SIGINT), False
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield lambda: False
+        return
+    go_on = before
 
     def notice(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
         pressed = True
-        assert callable(before)
-        before(number, frame)
+        go_on(number, frame)
 
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield lambda: False
-        return
     signal.signal(signal.SIGINT, notice)
     try:
         yield lambda: pressed
