@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 
+from from_benchmarks import load
 
-def load() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
-    spec = importlib.util.spec_from_file_location("accuracy", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["accuracy"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-accuracy = load()
+accuracy = load("accuracy")
 
 
 def normal(seed: int, chains: int = 1, draws: int = 4000, shape: tuple[int, ...] = (3,)) -> np.ndarray:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from functools import cache, partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
@@ -15,20 +11,9 @@ import pytest
 import scipy.stats
 
 import flowvi
+from from_benchmarks import load
 
-
-def load() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("synthetic", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["synthetic"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-synthetic = load()
+synthetic = load("synthetic")
 quickly = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 COLLAPSED = {
