@@ -20,7 +20,8 @@ from flowvi.inference.density import Density
 from flowvi.inference.failure import EvaluationError
 from flowvi.inference.judge import judge
 from flowvi.inference.preflight import describe_point
-from flowvi.inference.search import Search, builder, nothing_yet
+from flowvi.inference.search import Search, nothing_yet
+from flowvi.inference.training import builder
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
 from flowvi.targets.base import Target

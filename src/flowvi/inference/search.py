@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
-from flowvi import flows
 from flowvi.diagnostics.bridge import bridge_sampling
 from flowvi.diagnostics.estimate import Estimate
-from flowvi.errors import DensityError, FlowError
+from flowvi.errors import DensityError
 from flowvi.flows import DefensiveNormal, Flow, Normal, whiten
 from flowvi.inference.chains import CHAINS, Chains, run_chains, share_near, thinned
 from flowvi.inference.correct import (
@@ -30,15 +27,14 @@ from flowvi.inference.failure import EvaluationError
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian, mean_field
 from flowvi.inference.preflight import check_gradient, finite_starts
 from flowvi.inference.proposal import (
-    MappedProposal,
     Proposal,
     compile_ahead,
-    flow_proposal,
     gaussian_proposal,
 )
 from flowvi.inference.reach import mass_beyond, reaches
 from flowvi.inference.tails import directions_without_end
 from flowvi.inference.tempering import tempered_particles
+from flowvi.inference.training import Build, trained_from_best_start, trained_rounds
 from flowvi.inference.uncovered import MISSED_MASS, Uncovered, uncovered
 from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 
@@ -58,12 +54,6 @@ _USABLE_FLOW = 0.75
 _LIGHT_TAIL = 0.6
 _FEW_ROUNDS = 3
 """ESS/S and k-hat at which training ends after a few rounds: what is missing costs less by weights."""
-
-_POOR_START = 0.3
-"""ESS/S after a first round below which another start is tried."""
-
-_HOPELESS_PER_DIM = 5.0
-"""Nats per dimension by which the ELBO may be lower there before training."""
 
 _POOR_GAUSSIAN = 0.1
 """ESS/S of the Gaussian below which other axes are tried."""
@@ -94,16 +84,6 @@ how many parts at most."""
 
 _USUAL_ROUNDS = 5
 _MOST_ROUNDS = 12
-
-Build = Callable[[], Flow]
-
-
-class _Trained(NamedTuple):
-    """A flow after a round of training, weighted draws of it, and the step size of the round."""
-
-    proposal: MappedProposal
-    fitted: Weighted
-    step_size: float
 
 
 class Search:
@@ -305,7 +285,9 @@ class Search:
         parts, weights = list(self.proposal.parts()), self.proposal.part_weights()
         for k, gaussian in enumerate(gaussians):
             if gaussian is not None and weights[k] > _WORTH_A_FLOW and not self._ledger.exhausted():
-                for trained in islice(self._rounds(build(), gaussian), _ROUNDS_PER_PART):
+                for trained in islice(
+                    trained_rounds(self._density, build(), gaussian, self._rng), _ROUNDS_PER_PART
+                ):
                     parts[k] = trained.proposal
         normal = tuple(part.with_base(Normal(part.base.dim)) for part in parts)
         self._use(weighted_by_evidence(self._density, normal, weights, self._rng))
@@ -451,14 +433,12 @@ class Search:
         self.converged, self._trained = False, True
         began = self._ledger.seconds
         compile_ahead(whiten(flow, *self.gaussian))
-        training = self._rounds(flow, self.gaussian)
+        training = trained_from_best_start(self._density, flow, self.gaussian, self._rng)
         for number in range(1, _MOST_ROUNDS + 1):
             trained = next(training, None)
             if trained is None:
                 self.converged = True
                 break
-            if number == 1 and trained.fitted.ess_ratio < _POOR_START:
-                training, trained = self._best_start(flow, training, trained)
             self._use(trained.proposal)
             self.fitted = fitted = trained.fitted
             self._as_fitted = trained.proposal
@@ -476,37 +456,6 @@ class Search:
             poor = number >= _PATIENCE and fitted.ess_ratio < _POOR_FLOW
             if self.converged or poor or self._ledger.exhausted():
                 break
-
-    def _best_start(
-        self, flow: Flow, training: Iterator[_Trained], trained: _Trained
-    ) -> tuple[Iterator[_Trained], _Trained]:
-        """After a poor first round: what was trained, or a round in the model's own coordinates if better.
-
-        Zero and one mean something to whoever wrote the model: scales multiply what is centred at zero, and
-        a flow finds that where a Gaussian's location and axes hide it.
-        """
-        dim = self._density.target.dim
-        own = Gaussian(np.zeros(dim), np.eye(dim))
-        elbo = weigh(self._density, gaussian_proposal(own), self._rng, LEAST_PROPOSALS).elbo.value
-        if not elbo > trained.fitted.elbo.value - _HOPELESS_PER_DIM * dim:
-            return training, trained
-        other = self._rounds(flow, own)
-        first = next(other)
-        better = first.fitted.elbo.value > trained.fitted.elbo.value
-        return (other, first) if better else (training, trained)
-
-    def _rounds(self, flow: Flow, whitening: Gaussian) -> Iterator[_Trained]:
-        """Flows trained for one, two, ... rounds, with weighted draws of them."""
-        from flowvi.inference.elbo import rounds
-
-        density = self._density
-        for trained in rounds(density.target, whitening, flow, self._rng, density.journal):
-            self._ledger.spend(trained.gradients)
-            if trained.first_nonfinite is not None:
-                self._ledger.count_nonfinite(trained.nonfinite, trained.first_nonfinite)
-            proposal = flow_proposal(whiten(trained.flow, *whitening))
-            fitted = weigh(self._density, proposal, self._rng, LEAST_PROPOSALS)
-            yield _Trained(proposal, fitted, trained.step_size)
 
     def _carries_with_tails(self) -> bool:
         """The same with heavier tails for the flow, where they make its largest weights smaller."""
@@ -558,31 +507,3 @@ def nothing_yet(error: EvaluationError) -> DensityError:
         f"The fit ended before there was anything to return, because {error}. Let the log density be NaN, or "
         "-inf, where it cannot be computed."
     )
-
-
-def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
-    """What makes the flow that the user asked for, or None for a Gaussian.
-
-    Raises:
-        FlowError: the name is unknown, or the flow is of another dimension or conditional.
-    """
-    if isinstance(flow, Flow):
-        if flow.dim != dim or flow.condition_dim is not None:
-            raise FlowError(
-                f"The flow has dim {flow.dim} and condition_dim {flow.condition_dim}; this model needs an "
-                f"unconditional flow of dim {dim}."
-            )
-        return lambda: flow
-    if flow == "gaussian":
-        return None
-    width = 32 if dim <= 32 else 64
-    named = {
-        # affine couplings of one coordinate are affine
-        "auto": lambda: (flows.neural_spline if dim == 1 else flows.real_nvp)(dim, key=seed, width=width),
-        "real_nvp": lambda: flows.real_nvp(dim, key=seed, width=width),
-        "neural_spline": lambda: flows.neural_spline(dim, key=seed, width=width),
-        "iaf": lambda: flows.iaf(dim, key=seed, width=width),
-    }
-    if flow not in named:
-        raise FlowError(f"No flow is named {flow!r}. Choose one of {['gaussian', *named]}, or give a Flow.")
-    return named[flow]
