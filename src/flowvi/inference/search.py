@@ -64,6 +64,9 @@ _POOR_FLOW = 0.05
 _PATIENCE = 4
 """Rounds after which a poor flow is left to them."""
 
+_ROUNDING = 1e-12
+"""Of a log evidence, in proportion: sums over observations and determinants in float64."""
+
 _MOST_PROBES = 65_536
 """For what chains may have missed, where draws of q say little."""
 
@@ -349,6 +352,8 @@ class Search:
     def log_evidence(self, weighted: Weighted) -> Estimate:
         """The log evidence by these weights, its standard error widened by what draws of q may not see."""
         value, error = self._log_evidence(weighted)
+        # where q is the posterior, weights differ by rounding alone, which says nothing of that of their mean
+        error = float(np.hypot(error, _ROUNDING * (1 + abs(value))))
         if self.beyond is None or isinstance(self.proposal.base, DefensiveNormal):
             return Estimate(value, error)
         unseen = [self.beyond.standard_error, max(self.beyond.value, 0.0)]
