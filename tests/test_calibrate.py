@@ -336,6 +336,15 @@ def test_fewer_draws_are_ranked_among_all(fit_by):
     assert calibrate_normal(3, draws=50).draws == 50
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of Ctrl-C, which a process that a shell put in the background begins without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_between_fits_returns_what_has_been_done(fit_by):
     fit_by(lambda target, seed, number: normal_posterior(target, seed))
     numbers = iter(range(100))
@@ -351,6 +360,7 @@ def test_ctrl_c_between_fits_returns_what_has_been_done(fit_by):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_fit_that_ctrl_c_cut_short_is_left_out(fit_by):
     def fit(target, seed, number):
         if number == 3:
