@@ -138,7 +138,7 @@ def _posterior(
     if search.chains is not None:
         by_chain, log_density = thinned(search.chains, draws)
         z = by_chain.reshape(-1, target.dim)[-draws:]
-        log_weights = log_density.ravel()[-draws:] - search.proposal.log_prob(z)
+        log_weights = log_density.ravel()[-draws:] - search.q.proposal.log_prob(z)
     else:
         if ledger.out_of_time() and weighted.most_unique < draws:
             notes.append(f"The budget allowed {weighted.most_unique:,} of the {draws:,} draws.")
@@ -157,11 +157,11 @@ def _posterior(
         improper=target.improper,
         endless=search.endless,
         audited=search.audited,
-        beyond=search.beyond,
+        beyond=search.q.beyond,
         nonfinite=ledger.nonfinite,
         nonfinite_example=_nonfinite_example(target, ledger),
         coordinates=target.coordinates,
-        parts=len(search.proposal.parts()),
+        parts=len(search.q.proposal.parts()),
         tempered=search.tempered,
     )
     if search.chains is None:
@@ -171,7 +171,7 @@ def _posterior(
     claimed = verdict.level in ("good", "corrected")
     return Posterior(
         target=target,
-        q=search.proposal.flow(),
+        q=search.q.proposal.flow(),
         z=z,
         draws=target.constrain(z, seed),
         log_weights=log_weights,

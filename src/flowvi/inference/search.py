@@ -9,7 +9,8 @@ import numpy as np
 from flowvi.diagnostics.bridge import bridge_sampling
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import DensityError
-from flowvi.flows import DefensiveNormal, Flow, Normal, whiten
+from flowvi.flows import Flow, Normal, whiten
+from flowvi.inference.approximation import Approximation
 from flowvi.inference.chains import CHAINS, Chains, run_chains, share_near, thinned
 from flowvi.inference.correct import (
     LEAST_ESS,
@@ -18,8 +19,6 @@ from flowvi.inference.correct import (
     Weighted,
     unique_draws,
     weigh,
-    weigh_for_unique,
-    with_best_tails,
 )
 from flowvi.inference.density import Density
 from flowvi.inference.explore import Mode, Stray, climb_around, explore, starts
@@ -31,7 +30,7 @@ from flowvi.inference.proposal import (
     compile_ahead,
     gaussian_proposal,
 )
-from flowvi.inference.reach import mass_beyond, reaches
+from flowvi.inference.reach import mass_beyond
 from flowvi.inference.tails import directions_without_end
 from flowvi.inference.tempering import tempered_particles
 from flowvi.inference.training import Build, trained_from_best_start, trained_rounds
@@ -95,13 +94,10 @@ class Search:
     Attributes:
         modes, strays: what the starts led to.
         gaussian: the best Gaussian.
-        proposal: q on the model's unconstrained scale: that Gaussian, or the flow trained from it.
-        fitted: weighted draws of q as it was fitted, before its tails were chosen.
-        weighted: weighted draws of q, enough for the unique draws wanted where that can be had.
+        q: that Gaussian, the flow trained from it, or a mixture, with its weighted draws.
         endless: coordinates along which the density does not fall off, or whose scale grew too large.
         converged: whether the last stage came to rest.
         chains: Markov chains, where weights did not carry.
-        beyond: posterior mass that draws of q do not see; None where it was not looked for.
         uncovered: places with mass outside q.
         tempered: whether particles were sent out to find more of them.
         audited: whether all of that was looked for.
@@ -113,12 +109,7 @@ class Search:
         self.modes: list[Mode] = []
         self.strays: list[Stray] = []
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
-        self.proposal: Proposal = gaussian_proposal(self.gaussian)
-        self.fitted: Weighted | None = None
-        self._begun: Weighted | None = None
-        self.weighted: Weighted | None = None
         self.chains: Chains | None = None
-        self.beyond: Estimate | None = None
         self.uncovered: list[Uncovered] = []
         self.audited = False
         self.endless: tuple[str, ...] = ()
@@ -128,13 +119,13 @@ class Search:
         self._trained = False
         self.tempered = False
         self._interrupted = False
-        self._as_fitted = self.proposal
         self._density = density
         self._ledger = density.ledger
         self._rng = rng
         # a few draws are no easier: the weights of few proposals are too rough to be judged
         self._draws = draws
         self._least = max(draws, LEAST_ESS)
+        self._use(gaussian_proposal(self.gaussian))
 
     def run(self, build: Build | None, always: bool) -> None:
         """Go through the stages until the weights of one carry, the budget is spent or the user interrupts.
@@ -186,21 +177,21 @@ class Search:
     def _correct(self) -> tuple[Weighted, Weighted]:
         try:
             self._ledger.enter("correct")
-            fitted = self.fitted or self._choose_tails()[0]
-            if self.beyond is None:
-                self._carries(MOST_PROPOSALS)
-            return self.fitted or fitted, self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
+            fitted = self.q.fitted or self.q.choose_tails()[0]
+            if self.q.beyond is None:
+                self.q.carries(MOST_PROPOSALS)
+            return fitted, self.q.weighted or self.q.weigh_for_draws(MOST_PROPOSALS)
         except KeyboardInterrupt:
             self._interrupt(": these weights are of few draws")
-            weighted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
-            return self.fitted or weighted, weighted
+            weighted = weigh(self._density, self.q.proposal, self._rng, LEAST_PROPOSALS)
+            return self.q.fitted or weighted, weighted
         except EvaluationError as error:
-            if self.fitted is None:
+            if self.q.fitted is None:
                 raise
             self._end(error)
-            if self.weighted is None:
-                self.proposal = self._as_fitted
-            return self.fitted, self.weighted or self.fitted
+            if self.q.weighted is None:
+                self.q.go_back()
+            return self.q.fitted, self.q.weighted or self.q.fitted
 
     def cover(self, weighted: Weighted) -> Weighted:
         """Audit q, and widen it by a part for every place with mass that it does not cover, until none is
@@ -211,7 +202,7 @@ class Search:
                 missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
                 if max((place.share for place in missed), default=0) < MISSED_MASS:
                     missed = []
-                several = len(self.proposal.parts()) > 1
+                several = len(self.q.proposal.parts()) > 1
                 unsure = several and not (self.tempered and weighted.carry(self._least))
                 stop = self.endless or self._interrupted or self._ledger.exhausted()
                 if stop or not (missed or unsure):
@@ -242,7 +233,7 @@ class Search:
     def _with_tempering(self, weighted: Weighted, places: list[Uncovered]) -> list[Uncovered]:
         """These places, and others that particles find: where there are several modes, there may be more."""
         self.tempered = True
-        q = self.proposal
+        q = self.q.proposal
         if places:
             q = widened(self._density, q, places, self._rng)
             log_evidence = weigh(self._density, q, self._rng, LEAST_PROPOSALS).log_evidence.value
@@ -260,32 +251,31 @@ class Search:
 
     def _widen(self, places: list[Uncovered]) -> Weighted:
         """q with a Gaussian at each place, or a flow where Gaussians do not carry."""
-        names = ("proposal", "fitted", "weighted", "beyond", "_begun", "_as_fitted")
-        kept = {name: getattr(self, name) for name in names}
+        before = self.q
         try:
             return self._widened(places)
         except BaseException:
             # the weighted draws that there are belong to q as it was
-            vars(self).update(kept)
+            self.q = before
             raise
 
     def _widened(self, places: list[Uncovered]) -> Weighted:
-        gaussians: list[Gaussian | None] = [None] * len(self.proposal.parts())
+        gaussians: list[Gaussian | None] = [None] * len(self.q.proposal.parts())
         if len(gaussians) == 1 and not self._trained:
             gaussians = [self.gaussian]
         gaussians += [place.gaussian for place in places]
-        self._use(widened(self._density, self.proposal, places, self._rng))
-        self._choose_tails()
-        carries = self._carries(MOST_PROPOSALS)
+        self._use(widened(self._density, self.q.proposal, places, self._rng))
+        self.q.choose_tails()
+        carries = self.q.carries(MOST_PROPOSALS)
         if not carries and self._build is not None and len(gaussians) <= _MOST_FLOWS:
             self._train_parts(self._build, gaussians)
-            self._choose_tails()
-            self._carries(MOST_PROPOSALS)
-        return self.weighted or self._weigh_for_draws(MOST_PROPOSALS)
+            self.q.choose_tails()
+            self.q.carries(MOST_PROPOSALS)
+        return self.q.weighted or self.q.weigh_for_draws(MOST_PROPOSALS)
 
     def _train_parts(self, build: Build, gaussians: list[Gaussian | None]) -> None:
         """A flow instead of each Gaussian that has weight enough."""
-        parts, weights = list(self.proposal.parts()), self.proposal.part_weights()
+        parts, weights = list(self.q.proposal.parts()), self.q.proposal.part_weights()
         for k, gaussian in enumerate(gaussians):
             if gaussian is not None and weights[k] > _WORTH_A_FLOW and not self._ledger.exhausted():
                 for trained in islice(
@@ -306,9 +296,9 @@ class Search:
             self.audited = False
             starts = weighted.z[unique_draws(weighted, CHAINS, self._rng)]
             with np.errstate(all="ignore"):
-                if self._trained or len(self.proposal.parts()) > 1:
+                if self._trained or len(self.q.proposal.parts()) > 1:
                     for hmc in run_chains(
-                        self._density, self.proposal, starts, "hmc", self._rng, self._draws
+                        self._density, self.q.proposal, starts, "hmc", self._rng, self._draws
                     ):
                         self.chains = hmc
                 if self.chains is None or not (self.chains.mixed or self._ledger.exhausted()):
@@ -331,19 +321,18 @@ class Search:
         with np.errstate(all="ignore"):
             log_evidence = self._log_evidence(weighted).value
             if self.chains is not None:
-                self.beyond = mass_beyond(
-                    self._density, self.proposal, log_evidence, self._rng, most=_MOST_PROBES
+                self.q.beyond = mass_beyond(
+                    self._density, self.q.proposal, log_evidence, self._rng, most=_MOST_PROBES
                 )
             self.strays += climb_around(self._density, *self.gaussian, self._rng)
             found = [*self.modes, *self.strays]
             # far draws of a defensive base reach other modes, but do not draw from them
-            q = self.proposal
-            if self.chains is None and not weighted.carry(self._least):
-                q = q.with_base(Normal(q.base.dim))
+            covering = self.chains is not None or weighted.carry(self._least)
+            q = self.q.proposal if covering else self.q.with_normal_base()
             places = uncovered(self._density, q, log_evidence, found, self._rng)
             self.uncovered = [place for place in places if not self._visited(place)]
         # an interrupt may have come before tails were looked for
-        self.audited = self.beyond is not None or isinstance(self.proposal.base, DefensiveNormal)
+        self.audited = self.q.beyond is not None or self.q.defensive
 
     def _visited(self, place: Uncovered) -> bool:
         """Whether the chains have been where q is not."""
@@ -354,9 +343,10 @@ class Search:
         value, error = self._log_evidence(weighted)
         # where q is the posterior, weights differ by rounding alone, which says nothing of that of their mean
         error = float(np.hypot(error, _ROUNDING * (1 + abs(value))))
-        if self.beyond is None or isinstance(self.proposal.base, DefensiveNormal):
+        beyond = self.q.beyond
+        if beyond is None or self.q.defensive:
             return Estimate(value, error)
-        unseen = [self.beyond.standard_error, max(self.beyond.value, 0.0)]
+        unseen = [beyond.standard_error, max(beyond.value, 0.0)]
         unseen += [place.share for place in self.uncovered]
         return Estimate(value, float(np.hypot(error, np.linalg.norm(unseen))))
 
@@ -365,7 +355,7 @@ class Search:
         if self.chains is None:
             return weighted.log_evidence
         z, log_density = thinned(self.chains, len(weighted.z))
-        log_ratio = log_density.ravel() - self.proposal.log_prob(z.reshape(-1, z.shape[-1]))
+        log_ratio = log_density.ravel() - self.q.proposal.log_prob(z.reshape(-1, z.shape[-1]))
         return bridge_sampling(weighted.log_weights, log_ratio, self.chains.mixing.least_ess)
 
     def _explore(self) -> None:
@@ -393,9 +383,8 @@ class Search:
         self.gaussian = gaussian
         self._use(gaussian_proposal(gaussian))
 
-    def _use(self, proposal: Proposal) -> None:
-        self.proposal, self.fitted, self.weighted, self._begun = proposal, None, None, None
-        self.beyond = None
+    def _use(self, proposal: Proposal, fitted: Weighted | None = None) -> None:
+        self.q = Approximation(self._density, self._rng, self._least, proposal, fitted)
 
     def _gaussian_suffices(self) -> bool:
         """Whether weights carry, of the Gaussian or, where several modes are known, of one for each."""
@@ -403,26 +392,25 @@ class Search:
             return True
         if len(self.modes) < 2 or self._ledger.exhausted():
             return False
-        single = self.proposal
-        weighted = self.weighted or self._weigh_for_draws(_MOST_GAUSSIAN_PROPOSALS)
-        q = single.with_base(Normal(single.base.dim))
+        single, q = self.q, self.q.with_normal_base()
+        weighted = single.weighted or single.weigh_for_draws(_MOST_GAUSSIAN_PROPOSALS)
         log_evidence = weighted.log_evidence.value
         places = uncovered(self._density, q, log_evidence, [*self.modes, *self.strays], self._rng)
         if places:
             self._use(widened(self._density, q, places, self._rng))
             if self._gaussian_carries():
                 return True
-            self._use(single)
+            self.q = single
         return False
 
     def _gaussian_carries(self) -> bool:
-        _, quick = self._choose_tails()
+        _, quick = self.q.choose_tails()
         enough = quick.proposals_for(1) < _MOST_GAUSSIAN_PROPOSALS and quick.ess_ratio > _LEAST_ESS_RATIO
-        return enough and self._carries(_MOST_GAUSSIAN_PROPOSALS)
+        return enough and self.q.carries(_MOST_GAUSSIAN_PROPOSALS)
 
     def _choose_axes(self) -> None:
         """Whiten along the model's own axes where a Gaussian without correlations comes closer."""
-        fitted = self.fitted or self._choose_tails()[0]
+        fitted = self.q.fitted or self.q.choose_tails()[0]
         if fitted.ess_ratio > _POOR_GAUSSIAN:
             return
         fit = mean_field(self._density, self.gaussian, self._rng)
@@ -444,9 +432,8 @@ class Search:
             if trained is None:
                 self.converged = True
                 break
-            self._use(trained.proposal)
-            self.fitted = fitted = trained.fitted
-            self._as_fitted = trained.proposal
+            fitted = trained.fitted
+            self._use(trained.proposal, fitted)
             self._ledger.show(
                 fitted.elbo.value,
                 fitted.sd_log_weights,
@@ -457,53 +444,10 @@ class Search:
             if number >= _FEW_ROUNDS and fitted.khat < _LIGHT_TAIL:
                 wanted = _USABLE_FLOW
             even = fitted.ess_ratio > wanted
-            self.converged = even and (self._carries(MOST_PROPOSALS) or self._carries_with_tails())
+            self.converged = even and (self.q.carries(MOST_PROPOSALS) or self.q.carries_with_tails())
             poor = number >= _PATIENCE and fitted.ess_ratio < _POOR_FLOW
             if self.converged or poor or self._ledger.exhausted():
                 break
-
-    def _carries_with_tails(self) -> bool:
-        """The same with heavier tails for the flow, where they make its largest weights smaller."""
-        fitted = self.fitted
-        if fitted is None or not isinstance(self.proposal.base, Normal):
-            return False
-        heavier, _ = with_best_tails(self._density, self.proposal, fitted, self._rng)
-        if heavier is self.proposal:
-            return False
-        self._use(heavier)
-        self.fitted = fitted
-        return self._carries(MOST_PROPOSALS)
-
-    def _choose_tails(self) -> tuple[Weighted, Weighted]:
-        """Weighted draws of q as it was fitted, and with the tails it has from now on."""
-        self.fitted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
-        self._as_fitted = self.proposal
-        self.proposal, quick = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
-        # draws that tails were chosen by are no fair sample of the weights
-        self._begun = quick if quick is self.fitted else None
-        self._ledger.show(self.fitted.elbo.value, self.fitted.sd_log_weights, quick.khat)
-        return self.fitted, quick
-
-    def _carries(self, most: int) -> bool:
-        """Whether weights of q carry all draws, and q reaches what has to be reached; else the same with a
-        defensive base."""
-        weighted = self.weighted or self._weigh_for_draws(most)
-        if not weighted.carry(self._least) or isinstance(self.proposal.base, DefensiveNormal):
-            return weighted.carry(self._least)
-        log_evidence = weighted.log_evidence.value
-        self.beyond = mass_beyond(self._density, self.proposal, log_evidence, self._rng)
-        if reaches(self.beyond):
-            return True
-        fitted, beyond = self.fitted, self.beyond
-        self._use(self.proposal.with_base(DefensiveNormal(self.proposal.base.dim)))
-        self.fitted, self.beyond = fitted, beyond
-        return self._weigh_for_draws(most).carry(self._least)
-
-    def _weigh_for_draws(self, most: int) -> Weighted:
-        self.weighted = weigh_for_unique(
-            self._density, self.proposal, self._rng, self._least, most, self._begun
-        )
-        return self.weighted
 
 
 def nothing_yet(error: EvaluationError) -> DensityError:
