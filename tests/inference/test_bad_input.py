@@ -239,3 +239,18 @@ def test_bad_arguments_are_typed_errors(call, error, words):
 def test_a_clashing_argument_is_fitted_through_its_target():
     posterior = quiet_fit(Target.from_numpyro(seeded, np.zeros(2), seed=3))
     assert posterior.draws["mu"].std() == pytest.approx(1 / np.sqrt(3), rel=0.06)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_prior_that_is_flat_on_the_log_scale_is_improper(seed):
+    # the Gaussian runs along the plateau, until the numbers end
+    y, sigma = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0]), np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0])
+
+    def log_density(p):
+        of_data = jax.scipy.stats.norm.logpdf(y, p["mu"], jnp.sqrt(sigma**2 + p["tau"] ** 2)).sum()
+        return jax.scipy.stats.norm.logpdf(p["mu"], 0, 5) - jnp.log(p["tau"]) + of_data
+
+    example, supports = {"mu": 0.0, "tau": 1.0}, {"tau": "positive"}
+    posterior = quiet_fit(log_density, example=example, supports=supports, seed=seed)
+    assert posterior.verdict.level == "unreliable"
+    assert "does not fall off along 'tau'" in posterior.verdict.reasons[0]

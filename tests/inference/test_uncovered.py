@@ -88,3 +88,22 @@ def test_a_mode_that_no_start_finds_is_found_from_around_q():
     value, error = posterior.log_evidence
     assert value == pytest.approx(0, abs=4 * error)
     assert error < 0.02
+
+
+@pytest.mark.parametrize(("dim", "apart"), [(2, 15.0), (2, 40.0), (3, 14.0)], ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_mode_far_to_one_side_is_never_missed(dim, apart, seed):
+    # half of such fits missed it while climbs began in random directions alone
+    away = apart / np.sqrt(dim)
+
+    def log_density(p):
+        here = jax.scipy.stats.norm.logpdf(p["x"]).sum()
+        there = jax.scipy.stats.norm.logpdf(p["x"], away).sum()
+        return jnp.logaddexp(jnp.log(0.7) + here, jnp.log(0.3) + there)
+
+    posterior = quiet_fit(log_density, example={"x": np.zeros(dim)}, flow="gaussian", seed=seed)
+    assert posterior.verdict.level == "good"
+    # 4,000 unique draws: standard error 0.007
+    assert (posterior.draws["x"].mean(axis=1) > away / 2).mean() == pytest.approx(0.3, abs=0.03)
+    value, error = posterior.log_evidence
+    assert abs(value) <= 3 * error

@@ -13,7 +13,10 @@ from flowvi.inference.density import Density
 
 STARTS = 8
 AROUND = 8
-"""Climbs from around a Gaussian already found."""
+"""Climbs from around a Gaussian already found, and as many from farther out."""
+SCREENED = 2048
+_SHELLS = (3.0, 100.0)
+"""Points farther out, the heaviest of which are climbed from; their radii, in units of a draw's distance."""
 _FAR = 10.0
 """Sds of a Gaussian from which the farthest of the climbs around it begins."""
 _MAX_STEPS = 60
@@ -127,7 +130,8 @@ def climb_around(
     scale_tril: Float[np.ndarray, "dim dim"],
     rng: np.random.Generator,
 ) -> list[Stray]:
-    """Where climbs end that begin far from a Gaussian already found, up to `_FAR` of its sds away.
+    """Where climbs end that begin far from a Gaussian already found, up to `_FAR` of its sds away, in random
+    directions, and at the heaviest of many points farther out.
 
     They climb in coordinates in which that Gaussian is standard, so that its own slopes are short.
     """
@@ -136,12 +140,28 @@ def climb_around(
     directions = rng.standard_normal((AROUND, dim))
     # radii spread evenly, in units of the typical distance of a draw
     u = directions * (_FAR * (np.arange(AROUND) + 1) / AROUND)[:, None]
-    ends = _bfgs(whitened, u)
+    ends = _bfgs(whitened, np.concatenate([u, _heaviest(whitened, rng)]))
     return [
         Stray(location + scale_tril @ z, lower_factor(scale_tril @ _factor(H)), float(value))
         for z, value, H in zip(ends.z, ends.value, ends.inverse_hessian, strict=True)
         if np.isfinite(value)
     ]
+
+
+def _heaviest(whitened: _Whitened, rng: np.random.Generator) -> Float[np.ndarray, "n dim"]:
+    """The points of most mass, log p + dim log r, among many at radii spread evenly in log r: one in each of
+    a few shells, so that slopes nearer by do not hide a mode."""
+    dim = len(whitened.location)
+    u = rng.standard_normal((SCREENED, dim))
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    edges = np.geomspace(*_SHELLS, AROUND + 1) * np.sqrt(dim)
+    log_radius = rng.uniform(np.log(edges[0]), np.log(edges[-1]), SCREENED)
+    u *= np.exp(log_radius)[:, None]
+    mass = whitened.density.value(whitened.location + u @ whitened.scale_tril.T) + dim * log_radius
+    mass = np.where(np.isfinite(mass), mass, -np.inf)
+    shell = np.searchsorted(np.log(edges), log_radius) - 1
+    best = [max(np.flatnonzero(shell == k), key=lambda i: mass[i], default=None) for k in range(AROUND)]
+    return u[[i for i in best if i is not None and np.isfinite(mass[i])]]
 
 
 class _Whitened(NamedTuple):

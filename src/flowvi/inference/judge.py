@@ -219,7 +219,7 @@ def _modes(
     particles = f", then {PARTICLES} tempered particles" if tempered else ""
     searched = (
         f"{STARTS} starts were searched, and found {len(modes)} {'mode' if len(modes) == 1 else 'modes'}, "
-        f"and {AROUND} more from around q{particles}; a basin into which a start falls with probability "
+        f"and {2 * AROUND} more from around q{particles}; a basin into which a start falls with probability "
         f"below {missed:.2f} may have been missed (5 times in 100)."
         + (f" q is a mixture of {parts} parts." if parts > 1 else "")
     )

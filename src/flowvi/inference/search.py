@@ -31,7 +31,7 @@ from flowvi.inference.proposal import (
     gaussian_proposal,
 )
 from flowvi.inference.reach import mass_beyond
-from flowvi.inference.tails import directions_without_end
+from flowvi.inference.tails import at_the_edge_of_numbers, directions_without_end
 from flowvi.inference.tempering import tempered_particles
 from flowvi.inference.training import Build, trained_from_best_start, trained_rounds
 from flowvi.inference.uncovered import MISSED_MASS, Uncovered, uncovered
@@ -377,6 +377,7 @@ class Search:
         self.converged = fit.converged
         scale = np.linalg.norm(fit.gaussian.scale_tril, axis=1)
         self.endless = tuple(self._density.target.coordinates[i] for i in np.flatnonzero(scale > RUNAWAY))
+        self.endless = self.endless or at_the_edge_of_numbers(self._density.target, fit.gaussian.location)
         self.endless = self.endless or directions_without_end(self._density, fit.gaussian, self._rng)
 
     def _use_gaussian(self, gaussian: Gaussian) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from flowvi.inference.density import Density
 from flowvi.inference.gaussian import Gaussian
+from flowvi.targets.base import Target
 
-_RADII = 10.0 ** np.arange(1, 4, 0.5)
+_RADII = 10.0 ** np.arange(0.5, 3.6, 0.25)
 _LEAST_RADII = 3
-_EXPONENT = 600.0
+_EXPONENT = 690.0
 """Where exponentials begin to leave the range of numbers, and a density that makes use of them the truth."""
+_LARGEST_LOG = 200.0
+"""Logarithm of a size that no parameter of a model has."""
 _RANDOM = 64
 _MOST_AXES = 256
 _LEAST_FALL = 0.3
@@ -45,3 +49,17 @@ def directions_without_end(density: Density, q: Gaussian, rng: np.random.Generat
     endless = stays.all(axis=0) & (told.sum(axis=0) >= _LEAST_RADII)
     dominant = np.abs(rays[endless] / scale).argmax(axis=1)
     return tuple(density.target.coordinates[i] for i in np.unique(dominant))
+
+
+def at_the_edge_of_numbers(target: Target, location: Float[np.ndarray, " dim"]) -> tuple[str, ...]:
+    """Coordinates whose centre makes a parameter so small or large that floating numbers are about to end.
+
+    A density that is flat on a logarithmic scale is cut off there alone, so that it seems to have an end.
+    """
+    far = np.flatnonzero(np.abs(location) > _LARGEST_LOG)
+    if not far.size:
+        return ()
+    sizes = [np.abs(np.asarray(value, float)).ravel() for value in target.constrain(location[None]).values()]
+    size = np.concatenate(sizes)
+    extreme = (size > 0) & (size < np.exp(-_LARGEST_LOG)) | (size > np.exp(_LARGEST_LOG))
+    return tuple(target.coordinates[i] for i in far) if extreme.any() else ()
