@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 import equinox as eqx
@@ -27,11 +28,11 @@ from flowvi.targets.base import Target
 BATCH = 128
 STEPS = 250
 """Steps in one compiled chunk: a round."""
-STEP_SIZE = 2e-3
-"""Adam's first step in whitened coordinates, where one value serves every model."""
-SMALLEST_STEP_SIZE = 1e-4
+STEP_SIZE = 1.6e-2
+"""Adam's first step in whitened coordinates, where one value serves every model; it halves in every round."""
+SMALLEST_STEP_SIZE = 5e-4
 _WORTHWHILE = 0.05
-"""Gain in ELBO, in nats a round, below which the step size is divided by three."""
+"""Gain in ELBO, in nats a round, below which training has come to rest."""
 _DECAY = 0.98
 """Of the exponential average of the parameters over steps, which is what a round returns."""
 _CLIP = 10.0
@@ -63,7 +64,6 @@ class Round(NamedTuple):
     Attributes:
         flow: with the averaged parameters, on the whitened scale.
         elbo: mean over the last fifth of the round's steps.
-        step_size: of the round.
         gradients: target gradients spent in the round.
         skipped: steps so far that were not taken because they were not finite.
         nonfinite: draws of the round at which the log density was NaN or +inf, or its gradient not finite.
@@ -73,7 +73,6 @@ class Round(NamedTuple):
 
     flow: Flow
     elbo: float
-    step_size: float
     gradients: int
     skipped: int
     nonfinite: int
@@ -95,18 +94,19 @@ def rounds(
 
     where log q is differentiated in u alone, so that the gradient has no noise where q = p. A step that is
     not finite is skipped; after three in a row training goes on from the average with a third of the step
-    size. A round that gained little divides the step size by three, and the rounds end where it is very
-    small. The base's own parameters stay as they are.
+    size. The rounds end where a round of the smallest steps gained little. The base's own parameters stay as
+    they are.
 
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
     journal = journal or Journal()
     state = _beginning(flow)
-    step_size, best = STEP_SIZE, -np.inf
-    while step_size > SMALLEST_STEP_SIZE:
+    best = -np.inf
+    for number in count():
+        halvings = number + np.arange(STEPS) / STEPS
+        step_sizes = np.maximum(STEP_SIZE * 0.5**halvings, SMALLEST_STEP_SIZE)
         base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
-        # an array as step size, since a number would be part of the program
-        arguments = target, whitening, flow, state, base, np.asarray(step_size)
+        arguments = target, whitening, flow, state, base, step_sizes
         state, elbos, bad = journal.call(_train, *arguments, like=(state, 0, _Bad._make([0, 0, 0])))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
         averaged = _with_parameters(flow, np.asarray(state.average))
@@ -115,20 +115,19 @@ def rounds(
         yield Round(
             flow=averaged,
             elbo=elbo,
-            step_size=step_size,
             gradients=STEPS * BATCH,
             skipped=int(state.skipped),
             nonfinite=nonfinite,
             first_nonfinite=(np.asarray(bad.z)[first], float(bad.log_density[first])) if nonfinite else None,
         )
-        if elbo < best + _WORTHWHILE:
-            step_size /= 3
+        if elbo < best + _WORTHWHILE and step_sizes[0] == SMALLEST_STEP_SIZE:
+            return
         best = max(elbo, best)
 
 
 @Compiled
 def _train(
-    target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_size: Array
+    target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_sizes: Array
 ) -> tuple[_State, Float[Array, " steps"], _Bad]:
     """One round as a scan over steps; `flow` gives the structure, `state` the parameters."""
     _, unravel = _ravel(flow)
@@ -136,7 +135,9 @@ def _train(
     log_det = jnp.log(jnp.diag(scale_tril)).sum()
     whitened = jax.value_and_grad(lambda u: target.log_density(location + scale_tril @ u) + log_det)
 
-    def step(state: _State, base: Float[Array, "batch dim"]) -> tuple[_State, tuple[Array, _Bad]]:
+    def step(state: _State, inputs: tuple[Array, Array]) -> tuple[_State, tuple[Array, _Bad]]:
+        base, step_size = inputs
+
         def push(parameters: Array) -> tuple[Array, tuple[Array, Array]]:
             flow = unravel(parameters)
             u, log_q, score = jax.vmap(lambda e: forward_with_score(flow, e))(base)
@@ -155,7 +156,7 @@ def _train(
         found = _Bad(bad.sum(), location + scale_tril @ u[one], log_p[one] - log_det)
         return _update(state, gradient, usable.any() & (2 * bad.sum() < len(bad)), step_size), (elbo, found)
 
-    state, (elbos, bad) = jax.lax.scan(step, state, base)
+    state, (elbos, bad) = jax.lax.scan(step, state, (base, step_sizes))
     return state, elbos, bad
 
 

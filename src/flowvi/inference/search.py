@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -33,7 +34,7 @@ from flowvi.inference.proposal import (
 from flowvi.inference.reach import mass_beyond
 from flowvi.inference.tails import at_the_edge_of_numbers, directions_without_end
 from flowvi.inference.tempering import tempered_particles
-from flowvi.inference.training import Build, trained_from_best_start, trained_rounds
+from flowvi.inference.training import Build, Trained, trained_from_best_start, trained_rounds
 from flowvi.inference.uncovered import MISSED_MASS, Uncovered, uncovered
 from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 
@@ -46,19 +47,19 @@ _LEAST_ESS_RATIO = 0.4
 _GOOD_FLOW = 0.992
 """ESS/S at which training ends at once."""
 
-_FAIR_FLOW = 0.9
-"""ESS/S at which training ends once the step size has been reduced."""
-
-_USABLE_FLOW = 0.75
-_LIGHT_TAIL = 0.6
 _FEW_ROUNDS = 3
-"""ESS/S and k-hat at which training ends after a few rounds: what is missing costs less by weights."""
+_CHEAP_PROPOSALS = 20
+_LIGHT_TAIL = 0.65
+"""Proposals per draw and k-hat at which, after a few rounds, weights cost less than another round."""
 
 _POOR_GAUSSIAN = 0.1
 """ESS/S of the Gaussian below which other axes are tried."""
 
 _POOR_FLOW = 0.05
 """ESS/S below which Markov chains cost less than what training would still take."""
+
+_WORTHWHILE = 0.01
+"""Gain in ELBO, in nats a round, below which as many proposals as can be had are tried."""
 
 _PATIENCE = 4
 """Rounds after which a poor flow is left to them."""
@@ -71,6 +72,9 @@ _MOST_PROBES = 65_536
 
 _WORTH_TEMPERING = 0.02
 """Share of the evidence at a place where there may be more than starts find."""
+
+_TAIL_OF_A_FLOW = 0.1
+"""Share of the evidence outside a flow that more training is likely to cover."""
 
 _MOST_PASSES = 6
 """Times that q is widened."""
@@ -117,6 +121,7 @@ class Search:
         self.notes: list[str] = []
         self._build: Build | None = None
         self._trained = False
+        self._training: Iterator[tuple[int, Trained]] = iter(())
         self.tempered = False
         self._interrupted = False
         self._density = density
@@ -207,8 +212,11 @@ class Search:
                 stop = self.endless or self._interrupted or self._ledger.exhausted()
                 if stop or not (missed or unsure):
                     break
-                self._ledger.enter("modes")
                 with np.errstate(all="ignore"):
+                    if sum(place.share for place in missed) < _TAIL_OF_A_FLOW and self._train_on():
+                        weighted = self.q.weighted or self.q.weigh_for_draws(MOST_PROPOSALS)
+                        continue
+                    self._ledger.enter("modes")
                     if unsure or max(place.share for place in missed) > _WORTH_TEMPERING:
                         missed = self._with_tempering(weighted, missed)
                     if not missed:
@@ -420,19 +428,19 @@ class Search:
 
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
-        # the optimiser takes a fifth of a second to import, which only a flow should cost
-        from flowvi.inference.elbo import STEP_SIZE
-
         self._ledger.enter("flow")
-        self.converged, self._trained = False, True
-        began = self._ledger.seconds
         compile_ahead(whiten(flow, *self.gaussian))
-        training = trained_from_best_start(self._density, flow, self.gaussian, self._rng)
-        for number in range(1, _MOST_ROUNDS + 1):
-            trained = next(training, None)
-            if trained is None:
-                self.converged = True
-                break
+        self._trained = True
+        self._training = enumerate(
+            islice(trained_from_best_start(self._density, flow, self.gaussian, self._rng), _MOST_ROUNDS), 1
+        )
+        self._train_on()
+
+    def _train_on(self) -> bool:
+        """More rounds, until weights carry again or more would bring nothing; whether there was one."""
+        self.converged = False
+        began, before, number = self._ledger.seconds, -np.inf, 0
+        for number, trained in self._training:
             fitted = trained.fitted
             self._use(trained.proposal, fitted)
             self._ledger.show(
@@ -441,14 +449,17 @@ class Search:
                 fitted.khat,
                 (self._ledger.seconds - began) / number * max(_USUAL_ROUNDS - number, 1),
             )
-            wanted = _FAIR_FLOW if trained.step_size < STEP_SIZE else _GOOD_FLOW
-            if number >= _FEW_ROUNDS and fitted.khat < _LIGHT_TAIL:
-                wanted = _USABLE_FLOW
-            even = fitted.ess_ratio > wanted
+            proposals = fitted.proposals_for(1)
+            even = fitted.ess_ratio > _GOOD_FLOW
+            even |= number >= _FEW_ROUNDS and proposals < _CHEAP_PROPOSALS and fitted.khat < _LIGHT_TAIL
+            even |= fitted.elbo.value < before + _WORTHWHILE and proposals < MOST_PROPOSALS
+            before = max(before, fitted.elbo.value)
             self.converged = even and (self.q.carries(MOST_PROPOSALS) or self.q.carries_with_tails())
             poor = number >= _PATIENCE and fitted.ess_ratio < _POOR_FLOW
             if self.converged or poor or self._ledger.exhausted():
-                break
+                return True
+        self.converged = True
+        return number > 0
 
 
 def nothing_yet(error: EvaluationError) -> DensityError:

@@ -25,11 +25,10 @@ Build = Callable[[], Flow]
 
 
 class Trained(NamedTuple):
-    """A flow after a round of training, weighted draws of it, and the step size of the round."""
+    """A flow after a round of training, and weighted draws of it."""
 
     proposal: MappedProposal
     fitted: Weighted
-    step_size: float
 
 
 def trained_from_best_start(
@@ -69,7 +68,7 @@ def trained_rounds(
             density.ledger.count_nonfinite(trained.nonfinite, trained.first_nonfinite)
         proposal = flow_proposal(whiten(trained.flow, *whitening))
         fitted = weigh(density, proposal, rng, LEAST_PROPOSALS)
-        yield Trained(proposal, fitted, trained.step_size)
+        yield Trained(proposal, fitted)
 
 
 def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:

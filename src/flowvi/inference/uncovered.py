@@ -33,6 +33,9 @@ _DF = 5.0
 _MORE = 15
 """Times as many draws where the first ones do not tell whether a place counts."""
 
+_NEGLIGIBLE = 0.001
+"""Share of the evidence that is not worth evaluating q for."""
+
 _NEAR = 3.0
 """Distance, in sds of a Gaussian fitted already, within which a place is the same."""
 
@@ -114,13 +117,22 @@ def _terms_outside(
     rng: np.random.Generator,
     size: int,
 ) -> Float[np.ndarray, " S"]:
-    """p / q_local / Z at draws that q does not cover, zero at others."""
+    """p / q_local / Z at draws that q does not cover, zero at others and at those that add up to next to
+    nothing; at all draws where even all together do not count."""
     propose = gaussian_proposal(local).with_tails(_DF)
     try:
         weighted = weigh(density, propose, rng, size)
     except ArithmeticError:
         return np.zeros(size)
-    log_p = weighted.log_weights + propose.log_prob(weighted.z) - log_evidence
-    outside = log_p - proposal.log_prob(weighted.z) > _ABOVE
     # a weight beyond all numbers is as good as all of the mass
-    return np.exp(np.where(outside, np.minimum(weighted.log_weights - log_evidence, 300), -np.inf))
+    terms = np.exp(np.minimum(weighted.log_weights - log_evidence, 300))
+    if terms.mean() + 2 * terms.std() / np.sqrt(size) < MISSED_MASS:
+        return terms
+    # the inverse of a flow costs far more than most densities
+    order = np.argsort(terms)
+    large = order[np.cumsum(terms[order]) > _NEGLIGIBLE * size]
+    z, log_weights = weighted.z[large], weighted.log_weights[large]
+    log_p = log_weights + propose.log_prob(z) - log_evidence
+    outside = np.zeros(size)
+    outside[large] = np.where(log_p - proposal.log_prob(z) > _ABOVE, terms[large], 0)
+    return outside
