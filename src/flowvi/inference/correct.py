@@ -34,6 +34,11 @@ cutting it moves the mean by 0.005 sd."""
 _HOPELESS = 20.0
 """Times the cut allowed that all the proposals allowed would leave, at which no more are drawn."""
 
+_GROWTH = 6
+_HEAVY = 0.1
+"""Times the number of proposals, at most, before weights are looked at again, and how far above its threshold
+k-hat may then be, in view of its own error, for more of them to be worth it."""
+
 _TAILS = (30.0, 12.0, 5.0)
 """Degrees of freedom tried, lightest first."""
 
@@ -162,8 +167,10 @@ def weigh_for_unique(
             break
         if weighted.cut_for(len(weighted.z) / most) > _HOPELESS * LARGEST_CUT:
             break
+        if len(weighted.z) >= _GROWTH * n and weighted.khat > khat_threshold(len(weighted.z)) + _HEAVY:
+            break
         # a quarter more than seems needed: the largest weight grows with the number of draws
-        more = int(min(1.25 * needed, most * n)) - len(weighted.z)
+        more = int(min(1.25 * needed, _GROWTH * len(weighted.z), most * n)) - len(weighted.z)
         z, log_weights = _draw(density, propose, rng, more)
         weighted = _weighted(
             np.concatenate([weighted.z, z]),

@@ -17,7 +17,7 @@ from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
 from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal
 from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
-from flowvi.inference.density import VALUES, in_batches
+from flowvi.inference.density import VALUES, on_all_cores
 from flowvi.inference.gaussian import Gaussian
 
 HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -157,11 +157,11 @@ def flow_proposal(flow: Flow) -> MappedProposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z, log_det = in_batches(lambda part: _push(flow.bijection, part), base, VALUES)
+        z, log_det = on_all_cores(lambda part: _push(flow.bijection, part), base, VALUES)
         return z, log_det
 
     def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        base, log_det = in_batches(lambda part: _pull(flow.bijection, part), z, VALUES)
+        base, log_det = on_all_cores(lambda part: _pull(flow.bijection, part), z, VALUES)
         return base, log_det
 
     return MappedProposal(flow.base, lambda: flow.bijection, push, pull)

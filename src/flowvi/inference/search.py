@@ -452,9 +452,10 @@ class Search:
             proposals = fitted.proposals_for(1)
             even = fitted.ess_ratio > _GOOD_FLOW
             even |= number >= _FEW_ROUNDS and proposals < _CHEAP_PROPOSALS and fitted.khat < _LIGHT_TAIL
-            even |= fitted.elbo.value < before + _WORTHWHILE and proposals < MOST_PROPOSALS
+            settled = fitted.elbo.value < before + _WORTHWHILE and proposals < MOST_PROPOSALS
             before = max(before, fitted.elbo.value)
-            self.converged = even and (self.q.carries(MOST_PROPOSALS) or self.q.carries_with_tails())
+            self.converged = (even or settled) and self.q.carries(MOST_PROPOSALS)
+            self.converged = self.converged or (settled and self.q.carries_with_tails())
             poor = number >= _PATIENCE and fitted.ess_ratio < _POOR_FLOW
             if self.converged or poor or self._ledger.exhausted():
                 return True
