@@ -43,8 +43,9 @@ def smooth_weights(log_weights: Float[np.ndarray, " S"]) -> SmoothedWeights:
     tail_size = int(min(size / 5, 3 * np.sqrt(size)))
     if tail_size < 5:
         return SmoothedWeights(weights / weights.sum(), float("nan"))
-    order = np.argsort(log_weights)
-    tail, cutoff = order[-tail_size:], weights[order[-tail_size - 1]]
+    largest = np.argpartition(log_weights, size - tail_size - 1)[size - tail_size - 1 :]
+    largest = largest[np.argsort(log_weights[largest])]
+    tail, cutoff = largest[1:], weights[largest[0]]
     excess = weights[tail] - cutoff
     if excess[0] <= 0 and excess[-1] <= 1e-12:
         return SmoothedWeights(weights / weights.sum(), float("-inf"))

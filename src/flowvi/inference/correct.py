@@ -31,7 +31,7 @@ _SMALL_CUT = 0.001
 """With so many proposals, a share of the weight that is not worth more of them: at five sds from the mean,
 cutting it moves the mean by 0.005 sd."""
 
-_HOPELESS = 20.0
+_HOPELESS = 4.0
 """Times the cut allowed that all the proposals allowed would leave, at which no more are drawn."""
 
 _GROWTH = 6
@@ -44,6 +44,9 @@ _TAILS = (30.0, 12.0, 5.0)
 
 _EVEN = 4.0
 """Largest weight over the mean weight that makes heavier tails not worth a try."""
+
+_FAR_OFF = 10.0
+"""sd(log w) beyond which it is not the tails that are wrong."""
 
 _WORTHWHILE = 0.8
 """How much smaller the largest weight must become for heavier tails to be taken; less is noise."""
@@ -138,7 +141,7 @@ def with_best_tails(
     best = propose
     if isinstance(propose.base, Normal):
         for df in _TAILS:
-            if weighted.proposals_for(1) < _EVEN:
+            if weighted.proposals_for(1) < _EVEN or weighted.sd_log_weights > _FAR_OFF:
                 break
             heavier = propose.with_tails(df)
             tried = weigh(density, heavier, rng, len(weighted.z))

@@ -55,19 +55,18 @@ _LIGHT_TAIL = 0.65
 _POOR_GAUSSIAN = 0.1
 """ESS/S of the Gaussian below which other axes are tried."""
 
-_POOR_FLOW = 0.05
-"""ESS/S below which Markov chains cost less than what training would still take."""
+_POOR_FLOW = 0.2
+_SLOW = 0.25
+"""ESS/S below which Markov chains cost less than what training would still take, where a round gains less than
+this share of KL(q, p), by sd(log w)^2 / 2."""
 
 _WORTHWHILE = 0.01
 """Gain in ELBO, in nats a round, below which as many proposals as can be had are tried."""
 
-_PATIENCE = 4
-"""Rounds after which a poor flow is left to them."""
-
 _ROUNDING = 1e-12
 """Of a log evidence, in proportion: sums over observations and determinants in float64."""
 
-_MOST_PROBES = 65_536
+_MOST_PROBES = 32_768
 """For what chains may have missed, where draws of q say little."""
 
 _WORTH_TEMPERING = 0.02
@@ -452,12 +451,13 @@ class Search:
             proposals = fitted.proposals_for(1)
             even = fitted.ess_ratio > _GOOD_FLOW
             even |= number >= _FEW_ROUNDS and proposals < _CHEAP_PROPOSALS and fitted.khat < _LIGHT_TAIL
-            settled = fitted.elbo.value < before + _WORTHWHILE and proposals < MOST_PROPOSALS
+            gain = fitted.elbo.value - before
+            settled = gain < _WORTHWHILE and proposals < MOST_PROPOSALS
+            poor = fitted.ess_ratio < _POOR_FLOW and gain < _SLOW * fitted.sd_log_weights**2 / 2
             before = max(before, fitted.elbo.value)
             self.converged = (even or settled) and self.q.carries(MOST_PROPOSALS)
             self.converged = self.converged or (settled and self.q.carries_with_tails())
-            poor = number >= _PATIENCE and fitted.ess_ratio < _POOR_FLOW
-            if self.converged or poor or self._ledger.exhausted():
+            if self.converged or (poor and number >= _FEW_ROUNDS) or self._ledger.exhausted():
                 return True
         self.converged = True
         return number > 0
