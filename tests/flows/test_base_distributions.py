@@ -10,7 +10,7 @@ from jax.scipy.special import gammaln
 
 from flowvi.bijections import Identity
 from flowvi.errors import FlowError
-from flowvi.flows import DefensiveNormal, Flow, GaussianMixture, Normal, StudentT
+from flowvi.flows import DefensiveNormal, Flow, GaussianMixture, Normal, StudentT, WideNormal
 
 WEIGHTS = np.array([0.2, 0.8])
 LOCATIONS = np.array([[-2.0, 0.0], [1.0, 3.0]])
@@ -56,6 +56,8 @@ def _defensive_cdf(x):
     return 5 / 8 * normal + far / 8 + wide / 4
 
 
+_WIDE = scipy.stats.norm(scale=1 + 0.5 / np.sqrt(2))
+BASES["wide"] = (WideNormal(2), lambda x: _WIDE.logpdf(x).sum(-1), [_WIDE.cdf] * 2)
 BASES["defensive"] = (DefensiveNormal(2), _defensive_logpdf, [_defensive_cdf] * 2)
 each_base = pytest.mark.parametrize(("base", "logpdf", "cdfs"), BASES.values(), ids=BASES)
 

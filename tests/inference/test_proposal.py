@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from flowvi.flows import DefensiveNormal, MultivariateT, Normal
+from flowvi.flows import DefensiveNormal, MultivariateT, Normal, WideNormal
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import base_draws, base_log_prob, gaussian_proposal
 
 pytestmark = pytest.mark.usefixtures("x64")
 
-BASES = {"normal": Normal(3), "multivariate t": MultivariateT(3, 5.0), "defensive": DefensiveNormal(3)}
+BASES = {
+    "normal": Normal(3),
+    "wide": WideNormal(3),
+    "multivariate t": MultivariateT(3, 5.0),
+    "defensive": DefensiveNormal(3),
+}
 each_base = pytest.mark.parametrize("base", BASES.values(), ids=BASES)
 
 

@@ -106,7 +106,7 @@ def test_a_mixture_is_widened_part_by_part_and_from_a_normal_base():
     density = density_of(mixture([0.5, 0.2, 0.3], SEVERAL), 2)
     first = widened(
         density,
-        gaussian_proposal(SEVERAL[0]).with_tails(5.0),
+        gaussian_proposal(SEVERAL[0]).with_base(MultivariateT(2, 5.0)),
         [place(SEVERAL[1], 0.3)],
         np.random.default_rng(0),
     )

@@ -14,3 +14,4 @@ from flowvi.flows.real_nvp import real_nvp as real_nvp
 from flowvi.flows.student_t import StudentT as StudentT
 from flowvi.flows.whiten import Fixed as Fixed
 from flowvi.flows.whiten import whiten as whiten
+from flowvi.flows.wide_normal import WideNormal as WideNormal

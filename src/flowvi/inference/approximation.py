@@ -8,7 +8,6 @@ from flowvi.diagnostics.estimate import Estimate
 from flowvi.flows import DefensiveNormal, Normal
 from flowvi.inference.correct import (
     LEAST_PROPOSALS,
-    MOST_PROPOSALS,
     Weighted,
     weigh,
     weigh_for_unique,
@@ -58,7 +57,8 @@ class Approximation:
 
     def choose_tails(self) -> tuple[Weighted, Weighted]:
         """Weighted draws of q as it was fitted, and with the tails it has from now on."""
-        self.fitted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
+        if self.fitted is None:
+            self.fitted = weigh(self._density, self.proposal, self._rng, LEAST_PROPOSALS)
         self._as_fitted = self.proposal
         self.proposal, quick = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
         # draws that tails were chosen by are no fair sample of the weights
@@ -77,17 +77,6 @@ class Approximation:
             return True
         self._take(self.proposal.with_base(DefensiveNormal(self.proposal.base.dim)))
         return self.weigh_for_draws(most).carry(self._least)
-
-    def carries_with_tails(self) -> bool:
-        """The same with heavier tails for the flow, where they make its largest weights smaller."""
-        if self.fitted is None or not isinstance(self.proposal.base, Normal):
-            return False
-        heavier, _ = with_best_tails(self._density, self.proposal, self.fitted, self._rng)
-        if heavier is self.proposal:
-            return False
-        self._take(heavier)
-        self.beyond = None
-        return self.carries(MOST_PROPOSALS)
 
     def weigh_for_draws(self, most: int) -> Weighted:
         """Weighted draws, made now."""

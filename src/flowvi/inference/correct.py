@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.diagnostics.psis import khat_threshold, smooth_weights
 from flowvi.diagnostics.resampling import unique_indices
-from flowvi.flows import Normal
+from flowvi.flows import MultivariateT, Normal, WideNormal
 from flowvi.inference.density import Density
 from flowvi.inference.proposal import Proposal
 
@@ -43,13 +43,13 @@ _TAILS = (30.0, 12.0, 5.0)
 """Degrees of freedom tried, lightest first."""
 
 _EVEN = 4.0
-"""Largest weight over the mean weight that makes heavier tails not worth a try."""
+"""Largest weight over the mean weight to be expected that makes heavier tails not worth a try."""
 
 _FAR_OFF = 10.0
 """sd(log w) beyond which it is not the tails that are wrong."""
 
 _WORTHWHILE = 0.8
-"""How much smaller the largest weight must become for heavier tails to be taken; less is noise."""
+"""How much smaller that must become for heavier tails to be taken; less is noise."""
 
 
 class Weighted(NamedTuple):
@@ -104,6 +104,14 @@ class Weighted(NamedTuple):
         return n * self.weights.max() * len(self.weights)
 
     @property
+    def expected_proposals(self) -> float:
+        """Proposals per unique draw to be expected of many more draws, by the shape of the tail: the largest
+        of S weights grows like S^k-hat."""
+        growth = _MANY / len(self.weights)
+        heavy = 0.0 if self.nearly_constant else max(self.khat, 0.0)
+        return self.proposals_for(1) * growth**heavy
+
+    @property
     def most_unique(self) -> int:
         """How many unique draws can be had without cutting weights."""
         return int(1 / self.weights.max())
@@ -133,19 +141,21 @@ def weigh(density: Density, propose: Proposal, rng: np.random.Generator, size: i
 def with_best_tails(
     density: Density, propose: Proposal, weighted: Weighted, rng: np.random.Generator
 ) -> tuple[Proposal, Weighted]:
-    """The proposal with the tails that need fewest draws, normal or multivariate t, and weighted draws of it.
+    """The proposal with the tails that need fewest draws, normal, wider or multivariate t, and weighted draws
+    of it.
 
     A target with tails a little heavier than a Gaussian's has a few huge weights under the Gaussian and
-    bounded ones under a t, at hardly any loss elsewhere.
+    bounded ones under a t, and a flow is too narrow in its tails, both at hardly any loss elsewhere.
     """
     best = propose
     if isinstance(propose.base, Normal):
-        for df in _TAILS:
-            if weighted.proposals_for(1) < _EVEN or weighted.sd_log_weights > _FAR_OFF:
+        dim = propose.base.dim
+        for base in (WideNormal(dim), *(MultivariateT(dim, df) for df in _TAILS)):
+            if weighted.expected_proposals < _EVEN or weighted.sd_log_weights > _FAR_OFF:
                 break
-            heavier = propose.with_tails(df)
+            heavier = propose.with_base(base)
             tried = weigh(density, heavier, rng, len(weighted.z))
-            if tried.proposals_for(1) < _WORTHWHILE * weighted.proposals_for(1):
+            if tried.expected_proposals < _WORTHWHILE * weighted.expected_proposals:
                 best, weighted = heavier, tried
     return best, weighted
 

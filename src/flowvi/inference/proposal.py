@@ -15,7 +15,7 @@ from scipy.special import gammaln, logsumexp
 
 from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
-from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal
+from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal, WideNormal
 from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
 from flowvi.inference.density import VALUES, on_all_cores
 from flowvi.inference.gaussian import Gaussian
@@ -55,10 +55,6 @@ class Proposal(ABC):
     @abstractmethod
     def part_weights(self) -> Float[np.ndarray, " parts"]:
         """Their weights."""
-
-    def with_tails(self, df: float) -> Proposal:
-        """The same from a multivariate t."""
-        return self.with_base(MultivariateT(self.base.dim, df))
 
 
 @final
@@ -186,6 +182,8 @@ def base_draws(base: Distribution, rng: np.random.Generator, n: int) -> Float[np
     """n draws of a base distribution."""
     if isinstance(base, Normal):
         return rng.standard_normal((n, base.dim))
+    if isinstance(base, WideNormal):
+        return base.scale * rng.standard_normal((n, base.dim))
     if isinstance(base, DefensiveNormal):
         return defensive_draws(rng, n, base.dim)
     if isinstance(base, MultivariateT):
@@ -198,6 +196,8 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
     """Their log density."""
     if isinstance(base, Normal):
         return -0.5 * (x**2).sum(axis=1) - base.dim / 2 * np.log(2 * np.pi)
+    if isinstance(base, WideNormal):
+        return base_log_prob(Normal(base.dim), x / base.scale) - base.dim * np.log(base.scale)
     if isinstance(base, DefensiveNormal):
         return np.asarray(defensive_log_prob(x, np))
     if isinstance(base, MultivariateT):

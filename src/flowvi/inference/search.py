@@ -48,16 +48,15 @@ _GOOD_FLOW = 0.992
 """ESS/S at which training ends at once."""
 
 _FEW_ROUNDS = 3
-_CHEAP_PROPOSALS = 20
-_LIGHT_TAIL = 0.65
-"""Proposals per draw and k-hat at which, after a few rounds, weights cost less than another round."""
+_CHEAP_PROPOSALS = 30
+"""Proposals per draw at which, after a few rounds, weights cost less than another round."""
 
 _POOR_GAUSSIAN = 0.1
 """ESS/S of the Gaussian below which other axes are tried."""
 
 _POOR_FLOW = 0.2
 _SLOW = 0.25
-"""ESS/S below which Markov chains cost less than what training would still take, where a round gains less than
+"""ESS/S below which chains cost less than what training would still take, where a round gains less than
 this share of KL(q, p), by sd(log w)^2 / 2."""
 
 _WORTHWHILE = 0.01
@@ -201,6 +200,7 @@ class Search:
         """Audit q, and widen it by a part for every place with mass that it does not cover, until none is
         found; weighted draws of what it then is."""
         try:
+            self._climb_around()
             for _ in range(_MOST_PASSES):
                 self.audit(weighted)
                 missed = [place for place in self.uncovered if place.share > _WORTH_A_PART]
@@ -221,6 +221,7 @@ class Search:
                     if not missed:
                         break
                     weighted = self._widen(missed)
+                self._climb_around()
             else:
                 self.audit(weighted)
         except KeyboardInterrupt:
@@ -314,15 +315,22 @@ class Search:
                     for nuts in run_chains(self._density, gaussian, starts, "nuts", self._rng, self._draws):
                         better = hmc is None or nuts.mixing.worst_rhat < hmc.mixing.worst_rhat
                         self.chains = nuts if better else hmc
+            self._climb_around()
             self.audit(weighted)
         except KeyboardInterrupt:
             self._interrupt(": Markov chains were cut short" if self._ledger.stage == "correct" else "")
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self._end(error)
 
+    def _climb_around(self) -> None:
+        """More places, from around q."""
+        self.audited = False
+        self._ledger.enter("judge")
+        with np.errstate(all="ignore"):
+            self.strays += climb_around(self._density, *self.gaussian, self._rng)
+
     def audit(self, weighted: Weighted) -> None:
-        """Look for mass at the places that starts, and more climbs from around q, led to and q does not
-        cover."""
+        """Look for mass at the places that climbs led to and q does not cover."""
         self.audited = False
         self._ledger.enter("judge")
         with np.errstate(all="ignore"):
@@ -331,7 +339,6 @@ class Search:
                 self.q.beyond = mass_beyond(
                     self._density, self.q.proposal, log_evidence, self._rng, most=_MOST_PROBES
                 )
-            self.strays += climb_around(self._density, *self.gaussian, self._rng)
             found = [*self.modes, *self.strays]
             # far draws of a defensive base reach other modes, but do not draw from them
             covering = self.chains is not None or weighted.carry(self._least)
@@ -448,15 +455,14 @@ class Search:
                 fitted.khat,
                 (self._ledger.seconds - began) / number * max(_USUAL_ROUNDS - number, 1),
             )
-            proposals = fitted.proposals_for(1)
-            even = fitted.ess_ratio > _GOOD_FLOW
-            even |= number >= _FEW_ROUNDS and proposals < _CHEAP_PROPOSALS and fitted.khat < _LIGHT_TAIL
             gain = fitted.elbo.value - before
-            settled = gain < _WORTHWHILE and proposals < MOST_PROPOSALS
+            wanted = MOST_PROPOSALS if gain < _WORTHWHILE else _CHEAP_PROPOSALS
+            even = fitted.ess_ratio > _GOOD_FLOW
+            if not even and number >= _FEW_ROUNDS:
+                even = self.q.choose_tails()[1].expected_proposals < wanted
             poor = fitted.ess_ratio < _POOR_FLOW and gain < _SLOW * fitted.sd_log_weights**2 / 2
             before = max(before, fitted.elbo.value)
-            self.converged = (even or settled) and self.q.carries(MOST_PROPOSALS)
-            self.converged = self.converged or (settled and self.q.carries_with_tails())
+            self.converged = even and self.q.carries(MOST_PROPOSALS)
             if self.converged or (poor and number >= _FEW_ROUNDS) or self._ledger.exhausted():
                 return True
         self.converged = True

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.flows import MultivariateT
 from flowvi.inference.correct import LEAST_PROPOSALS, weigh
 from flowvi.inference.density import Density
 from flowvi.inference.explore import Mode, Stray
@@ -119,7 +120,7 @@ def _terms_outside(
 ) -> Float[np.ndarray, " S"]:
     """p / q_local / Z at draws that q does not cover, zero at others and at those that add up to next to
     nothing; at all draws where even all together do not count."""
-    propose = gaussian_proposal(local).with_tails(_DF)
+    propose = gaussian_proposal(local).with_base(MultivariateT(density.target.dim, _DF))
     try:
         weighted = weigh(density, propose, rng, size)
     except ArithmeticError:
