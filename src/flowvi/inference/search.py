@@ -49,7 +49,7 @@ _LEAST_ESS_RATIO = 0.4
 _GOOD_FLOW = 0.992
 """ESS/S at which training ends at once."""
 
-_FEW_ROUNDS = 3
+_FEW_ROUNDS = 4
 _CHEAP_PROPOSALS = 30
 """Proposals per draw at which, after a few rounds, weights cost less than another round."""
 
