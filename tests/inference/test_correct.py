@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from flowvi.flows import MultivariateT
+from flowvi.diagnostics.psis import smooth_weights
+from flowvi.flows import MultivariateT, WideNormal
 from flowvi.inference.correct import (
     LEAST_PROPOSALS,
     Weighted,
@@ -32,6 +33,10 @@ def standard(dim=1):
 def weighted_of(log_weights):
     weights = np.exp(log_weights - np.max(log_weights))
     return Weighted(np.zeros((len(weights), 1)), np.asarray(log_weights), weights / weights.sum(), 0.3, 0)
+
+
+def smoothed(log_weights):
+    return Weighted(np.zeros((len(log_weights), 1)), log_weights, *smooth_weights(log_weights), 0)
 
 
 def test_weights_evidence_and_elbo_of_a_shifted_gaussian():
@@ -86,6 +91,27 @@ def test_a_heavy_tailed_target_gets_tails_that_bound_its_weights(df, chosen):
     expected = scipy.stats.multivariate_t(np.zeros(2), np.eye(2), float(proposal.base.df)).logpdf(weighted.z)
     np.testing.assert_allclose(log_q, expected)
     np.testing.assert_allclose(proposal.flow().log_prob(weighted.z[:50]), expected[:50], rtol=1e-9)
+
+
+def test_a_proposal_that_is_too_narrow_is_made_wider():
+    rng = np.random.default_rng(0)
+    target = density(lambda z: scipy.stats.norm(scale=1.15).logpdf(z).sum(1))
+    first = weigh(target, standard(10), rng, 8000)
+    proposal, weighted = with_best_tails(target, standard(10), first, rng)
+    assert isinstance(proposal.base, WideNormal)
+    assert weighted.expected_proposals < 0.8 * first.expected_proposals
+    assert weighted.log_evidence.value == pytest.approx(0, abs=4 * weighted.log_evidence.standard_error)
+
+
+def test_proposals_to_be_expected_grow_with_the_tail():
+    # of S Pareto weights with shape k the largest is in proportion to S^k
+    k = 0.5
+    u = np.random.default_rng(0).uniform(size=(2, 50_000))
+    few, many = (smoothed(-k * np.log(u[i, :n])) for i, n in enumerate((4096, 50_000)))
+    assert few.expected_proposals > few.proposals_for(1)
+    assert few.expected_proposals == pytest.approx(many.proposals_for(1), rel=1.0)
+    even = smoothed(0.01 * np.log(u[0, :4096]))
+    assert even.expected_proposals == even.proposals_for(1)
 
 
 def test_a_gaussian_target_keeps_its_gaussian():

@@ -100,6 +100,19 @@ def test_training_goes_on_from_a_flow_as_given():
     assert trained.gradients == STEPS * BATCH
 
 
+def test_steps_halve_from_round_to_round_and_rounds_end_where_they_are_small_and_gain_nothing():
+    def log_density(x):
+        return -0.5 * jnp.sum(x**2) - jnp.log(2 * jnp.pi)
+
+    flow = flows.real_nvp(2, key=0, layers=2, width=8)
+    whitening = Gaussian(np.zeros(2), np.eye(2))
+    series = list(rounds(target_of(log_density, 2), whitening, flow, np.random.default_rng(0)))
+    halvings = np.log2(elbo.STEP_SIZE / elbo.SMALLEST_STEP_SIZE)
+    assert len(series) == np.ceil(halvings) + 1
+    # the exact solution is where it began: steps are as good as zero whatever their size
+    assert all(trained.elbo == pytest.approx(0, abs=1e-9) for trained in series)
+
+
 def state_of(parameters, average):
     return elbo._State(
         parameters=jnp.asarray(parameters),

@@ -40,6 +40,7 @@ def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, chains=None, **ch
         "coordinates": ("x",),
         "parts": 1,
         "tempered": False,
+        "labels": (),
         **changes,
     }
     return judge(weighted, weighted, chains, list(modes), list(outside), **facts)
@@ -149,6 +150,14 @@ def test_what_was_searched_is_always_told_and_nothing_more_is_claimed():
         assert "may have been missed" in searched
     assert "found 1 mode, " in verdict_of(EVEN, [mode()]).modes["searched"]
     assert "found 0 modes, " in verdict_of(EVEN).modes["searched"]
+
+
+def test_label_switching_is_called_that():
+    assert not any("label" in reason for reason in verdict_of(EVEN, parts=2).reasons)
+    verdict = verdict_of(EVEN, parts=2, labels=("mu", "weight"))
+    assert any("elements of 'mu', 'weight' (label switching)" in reason for reason in verdict.reasons)
+    assert verdict.modes["switched_labels"] == ("mu", "weight")
+    assert verdict.level == "good"
 
 
 def chains_of(rhat=1.003, ess=2500.0, divergences=0, kernel="hmc"):

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from flowvi.cache import kept_programs
+from flowvi.diagnostics.label_switching import switched_labels
 from flowvi.display import display
 from flowvi.errors import ArgumentError, ModelError
-from flowvi.flows import Flow
+from flowvi.flows import Flow, Normal
 from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.chains import thinned
 from flowvi.inference.checkpoint import open_journal
@@ -20,12 +21,16 @@ from flowvi.inference.density import Density
 from flowvi.inference.failure import EvaluationError
 from flowvi.inference.judge import judge
 from flowvi.inference.preflight import describe_point
+from flowvi.inference.proposal import Proposal
 from flowvi.inference.search import Search, nothing_yet
 from flowvi.inference.training import builder
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
 from flowvi.targets.base import Target
 from flowvi.targets.of_model import target_of
+
+_SMALL_PART, _PER_PART = 0.02, 256
+"""Weight of a part of q that is no mode by itself, and draws of the others that tell where they are."""
 
 
 @double_precision
@@ -163,6 +168,7 @@ def _posterior(
         coordinates=target.coordinates,
         parts=len(search.q.proposal.parts()),
         tempered=search.tempered,
+        labels=_labels(target, search.q.proposal),
     )
     if search.chains is None:
         effective = weighted.ess_ratio * len(weighted.z)
@@ -183,6 +189,19 @@ def _posterior(
         effective_draws=min(float(draws), effective),
         coordinates=target.coordinates,
     )
+
+
+def _labels(target: Target, q: Proposal) -> tuple[str, ...]:
+    """Quantities whose elements stand in another order in the other parts of q, if that is all."""
+    parts = [part for part, w in zip(q.parts(), q.part_weights(), strict=True) if w > _SMALL_PART]
+    if len(parts) < 2:
+        return ()
+    rng = np.random.default_rng(0)
+    normal = [part.with_base(Normal(target.dim)) for part in parts]
+    drawn = target.constrain(np.concatenate([part(rng, _PER_PART)[0] for part in normal]))
+    by_part = {name: draws.reshape(len(parts), _PER_PART, *draws.shape[1:]) for name, draws in drawn.items()}
+    means = {name: draws.mean(axis=1) for name, draws in by_part.items()}
+    return switched_labels(means, {name: draws.std(axis=1) for name, draws in by_part.items()})
 
 
 def _nonfinite_example(target: Target, ledger: Ledger) -> str:

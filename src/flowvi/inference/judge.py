@@ -81,6 +81,7 @@ def judge(
     coordinates: tuple[str, ...],
     parts: int,
     tempered: bool,
+    labels: tuple[str, ...],
 ) -> Verdict:
     """Decide from the importance weights or the Markov chains, the modes found, and how the fit ended.
 
@@ -101,6 +102,8 @@ def judge(
         coordinates: labels of the unconstrained coordinates.
         parts: of q, where it is a mixture.
         tempered: whether particles of a tempered target were sent out to find more modes.
+        labels: quantities whose elements stand in another order in other modes, where that is all that
+            tells the modes apart.
     """
     found, missed = _modes(modes, outside, parts, tempered)
     level, reasons = _weights(fitted, weighted, draws)
@@ -150,6 +153,12 @@ def judge(
             f"models."
         )
     reasons.append(found["searched"])
+    if labels:
+        found["switched_labels"] = labels
+        reasons.append(
+            f"The modes are orders of the elements of {_names(labels)} (label switching): summaries of one "
+            "element are those of all; give them an order ('ordered') to tell them apart."
+        )
     tails = moment_tails(weighted.z, weighted.log_weights, weighted.weights)
     if chains is None and claimed and (wide := np.flatnonzero(tails.second > _NO_MOMENT)).size:
         reasons.append(

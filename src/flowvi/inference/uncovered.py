@@ -38,8 +38,8 @@ _NEGLIGIBLE = 0.001
 """Share of the evidence that is not worth evaluating q for."""
 
 _NEAR, _NEAR_PER_ROOT_DIM = 3.0, 1.5
-"""Distance, in sds of a Gaussian fitted already, within which a place is the same; in many dimensions, in units
-of that of its own draws."""
+"""Distance, in sds of a Gaussian fitted already, within which a place is the same; in many dimensions, in
+units of that of its own draws."""
 
 
 class Uncovered(NamedTuple):
