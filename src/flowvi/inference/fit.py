@@ -105,6 +105,8 @@ def fit(
         search.run(build, always=flow != "auto")
         fitted, weighted = search.correct()
         weighted = search.cover(weighted)
+        # of a q that was trained further, or widened
+        fitted = search.q.fitted or fitted
         search.repair(weighted)
         try:
             if journal.failure:

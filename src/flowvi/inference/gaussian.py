@@ -20,7 +20,7 @@ RUNAWAY = 1e10
 
 _MEAN_FIELD_STEPS = 300
 
-_EXACT = 1e-3
+_EXACT = 1e-6
 """sd(log w) at which there is nothing left to fit."""
 
 _WINDOW = 5

@@ -214,8 +214,9 @@ class Search:
                 if stop or not (missed or unsure):
                     break
                 with np.errstate(all="ignore"):
-                    if sum(place.share for place in missed) < _TAIL_OF_A_FLOW and self._train_on():
-                        weighted = self.q.weighted or self.q.weigh_for_draws(MOST_PROPOSALS)
+                    tail = sum(place.share for place in missed) < _TAIL_OF_A_FLOW
+                    if tail and self._trained and not several and (more := self._trained_further(weighted)):
+                        weighted = more
                         continue
                     self._ledger.enter("modes")
                     if unsure or max(place.share for place in missed) > _WORTH_TEMPERING:
@@ -231,6 +232,21 @@ class Search:
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self._end(error)
         return weighted
+
+    def _trained_further(self, weighted: Weighted) -> Weighted | None:
+        """Weighted draws of q after more training; None, and q as it was, where that brings nothing."""
+        before = self.q
+        try:
+            if self._train_on():
+                more = self.q.weighted or self.q.weigh_for_draws(MOST_PROPOSALS)
+                if more.carry(self._least) or not weighted.carry(self._least):
+                    return more
+        except BaseException:
+            # the weighted draws that there are belong to q as it was
+            self.q = before
+            raise
+        self.q = before
+        return None
 
     def _interrupt(self, what_is_left: str = "") -> None:
         """What still has to be done is done, but nothing that takes long is begun."""
@@ -438,7 +454,6 @@ class Search:
 
     def _train(self, flow: Flow) -> None:
         """Rounds of training until the weights are even and carry, or more rounds bring nothing."""
-        self._ledger.enter("flow")
         compile_ahead(whiten(flow, *self.gaussian))
         self._trained = True
         self._training = enumerate(
@@ -448,10 +463,11 @@ class Search:
 
     def _train_on(self) -> bool:
         """More rounds, until weights carry again or more would bring nothing; whether there was one."""
-        self.converged = False
+        self._ledger.enter("flow")
         began, before, number = self._ledger.seconds, -np.inf, 0
         for number, trained in self._training:
             fitted = trained.fitted
+            self.converged = False
             self._use(trained.proposal, fitted)
             self._ledger.show(
                 fitted.elbo.value,
@@ -469,7 +485,7 @@ class Search:
             self.converged = even and self.q.carries(MOST_PROPOSALS)
             if self.converged or (poor and number >= _FEW_ROUNDS) or self._ledger.exhausted():
                 return True
-        self.converged = True
+        self.converged = self.converged or 0 < number < _MOST_ROUNDS
         return number > 0
 
 
