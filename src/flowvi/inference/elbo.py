@@ -110,8 +110,8 @@ def rounds(
         state, elbos, bad = journal.call(_train, *arguments, like=(state, 0, _Bad._make([0, 0, 0])))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
         averaged = _with_parameters(flow, np.asarray(state.average))
-        first = np.argmax(np.asarray(bad.count) > 0)
-        nonfinite = int(np.sum(bad.count))
+        counts = np.asarray(bad.count)
+        first, nonfinite = np.argmax(counts > 0), int(counts.sum())
         yield Round(
             flow=averaged,
             elbo=elbo,
