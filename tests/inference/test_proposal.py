@@ -1,13 +1,16 @@
 """Draws made on the host are those of the base, with its density."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
 import scipy.stats
 
+from flowvi import flows
 from flowvi.flows import DefensiveNormal, MultivariateT, Normal, WideNormal
+from flowvi.inference.density import VALUES
 from flowvi.inference.gaussian import Gaussian
-from flowvi.inference.proposal import base_draws, base_log_prob, gaussian_proposal
+from flowvi.inference.proposal import base_draws, base_log_prob, flow_proposal, gaussian_proposal
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -42,3 +45,23 @@ def test_a_proposal_with_another_base_is_the_same_map(base):
     z, log_q = proposal(np.random.default_rng(0), 20)
     np.testing.assert_allclose(proposal.log_prob(z), log_q, rtol=1e-10)
     np.testing.assert_allclose(proposal.flow().log_prob(z), log_q, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, VALUES, 3 * VALUES + 7])
+def test_maps_of_a_flow_are_the_same_however_many_threads_share_the_draws(n):
+    flow = flows.real_nvp(3, key=0, layers=2, width=8)
+    flow = eqx.tree_at(lambda f: f.bijection, flow, replace_fn=lambda b: jax.tree.map(_moved, b))
+    proposal = flow_proposal(flow)
+    base = np.random.default_rng(1).standard_normal((n, 3))
+    z, log_det = proposal.push(base)
+    exact, exact_log_det = jax.vmap(flow.bijection.forward_and_log_det)(base)
+    np.testing.assert_allclose(z, exact, atol=1e-12)
+    np.testing.assert_allclose(log_det, exact_log_det, atol=1e-12)
+    back, log_det_back = proposal.pull(z)
+    np.testing.assert_allclose(back, base, atol=1e-10)
+    np.testing.assert_allclose(log_det_back, -log_det, atol=1e-10)
+
+
+def _moved(leaf):
+    """A parameter away from where the flow is the identity."""
+    return leaf + 0.1 if eqx.is_inexact_array(leaf) else leaf

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +14,6 @@ from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
 from flowvi.inference.journal import Journal
 from flowvi.memory import batch_map
-from flowvi.precision import double_precision
 from flowvi.targets.base import Target
 
 BATCH = 32
@@ -25,8 +21,6 @@ BATCH = 32
 
 VALUES = 512
 """Points per call of the compiled log density alone."""
-
-_CORES = os.cpu_count() or 1
 
 _KEPT = 16 * VALUES
 """Points whose log densities are kept together in a journal."""
@@ -105,22 +99,6 @@ def in_batches(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]
     parts = [function(padded[i : i + size]) for i in range(0, len(padded), size)]
     columns = zip(*parts, strict=True)
     return [np.concatenate([np.asarray(part) for part in column])[: len(z)] for column in columns]
-
-
-def on_all_cores(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
-    """`in_batches` on as many threads as there are cores, for a function that XLA runs on one."""
-    batches = -(-len(z) // size)
-    threads = min(_CORES, batches)
-    if threads < 2:
-        return in_batches(function, z, size)
-    ends = size * (np.arange(1, threads) * batches // threads)
-    parts = _threads().map(double_precision(lambda part: in_batches(function, part, size)), np.split(z, ends))
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_CORES, "flowvi-map")
 
 
 @Compiled

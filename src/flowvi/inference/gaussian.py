@@ -20,9 +20,6 @@ RUNAWAY = 1e10
 
 _MEAN_FIELD_STEPS = 300
 
-_EXACT = 1e-6
-"""sd(log w) at which there is nothing left to fit."""
-
 _WINDOW = 5
 """Steps over which ELBOs are averaged to compare them."""
 
@@ -155,9 +152,6 @@ def batch_and_match(
         elbos.append(log_weight[kept].mean())
         sds.append(log_weight[kept].std())
         q = _match(q, base[kept], score[kept], learning_rate=size * dim / (t + 1))
-        if t == 0 and sds[0] < _EXACT:
-            # the Laplace approximation of a normal target
-            return GaussianFit(beginning, elbos[0], sds[0], converged=True)
         rising = t < 2 * _WINDOW or _rises(elbos, sds[-1] / np.sqrt(size * _WINDOW))
         density.ledger.show(elbo=elbos[-1], sd_log_weights=sds[-1])
         if np.abs(q.scale_tril).max() > RUNAWAY:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -17,8 +20,11 @@ from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
 from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal, WideNormal
 from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
-from flowvi.inference.density import VALUES, on_all_cores
+from flowvi.inference.density import VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
+from flowvi.precision import double_precision
+
+_CORES = os.cpu_count() or 1
 
 HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -153,11 +159,11 @@ def flow_proposal(flow: Flow) -> MappedProposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z, log_det = on_all_cores(lambda part: _push(flow.bijection, part), base, VALUES)
+        z, log_det = _on_all_cores(lambda part: _push(flow.bijection, part), base, VALUES)
         return z, log_det
 
     def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        base, log_det = on_all_cores(lambda part: _pull(flow.bijection, part), z, VALUES)
+        base, log_det = _on_all_cores(lambda part: _pull(flow.bijection, part), z, VALUES)
         return base, log_det
 
     return MappedProposal(flow.base, lambda: flow.bijection, push, pull)
@@ -205,6 +211,22 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
         log_norm = gammaln((df + dim) / 2) - gammaln(df / 2) - dim / 2 * np.log(df * np.pi)
         return log_norm - (df + dim) / 2 * np.log1p((x**2).sum(axis=1) / df)
     return np.asarray(_base_log_prob(base, jnp.asarray(x)))
+
+
+def _on_all_cores(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
+    """`in_batches` on as many threads as there are cores, for a function that XLA runs on one."""
+    batches = -(-len(z) // size)
+    threads = min(_CORES, batches)
+    if threads < 2:
+        return in_batches(function, z, size)
+    ends = size * (np.arange(1, threads) * batches // threads)
+    parts = _threads().map(double_precision(lambda part: in_batches(function, part, size)), np.split(z, ends))
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_CORES, "flowvi-map")
 
 
 @Compiled

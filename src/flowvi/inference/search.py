@@ -39,9 +39,7 @@ from flowvi.inference.uncovered import MISSED_MASS, Uncovered, uncovered
 from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 
 _MOST_GAUSSIAN_PROPOSALS = 20
-_MANY_DIMS = 100
-"""Proposals per draw beyond which training a flow costs less than weights on the Gaussian, and the dimension
-from which it does not."""
+"""Proposals per draw beyond which training a flow costs less than weights on the Gaussian."""
 
 _LEAST_ESS_RATIO = 0.4
 """ESS/S below which it does so too."""
@@ -438,8 +436,6 @@ class Search:
 
     def _gaussian_carries(self) -> bool:
         _, quick = self.q.choose_tails()
-        if self._density.target.dim >= _MANY_DIMS:
-            return quick.expected_proposals < MOST_PROPOSALS and self.q.carries(MOST_PROPOSALS)
         enough = quick.proposals_for(1) < _MOST_GAUSSIAN_PROPOSALS and quick.ess_ratio > _LEAST_ESS_RATIO
         return enough and self.q.carries(_MOST_GAUSSIAN_PROPOSALS)
 

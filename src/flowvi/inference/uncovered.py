@@ -37,9 +37,8 @@ _MORE = 15
 _NEGLIGIBLE = 0.001
 """Share of the evidence that is not worth evaluating q for."""
 
-_NEAR, _NEAR_PER_ROOT_DIM = 3.0, 1.5
-"""Distance, in sds of a Gaussian fitted already, within which a place is the same; in many dimensions, in
-units of that of its own draws."""
+_NEAR = 3.0
+"""Distance, in sds of a Gaussian fitted already, within which a place is the same."""
 
 
 class Uncovered(NamedTuple):
@@ -71,7 +70,6 @@ def uncovered(
     fitted from there. Where it moves off to what q covers, the place was a slope; otherwise its importance
     weights tell the mass.
     """
-    near = max(_NEAR, _NEAR_PER_ROOT_DIM * density.target.dim**0.5)
     highest = max((start.log_density for start in found), default=0.0)
     places: list[Uncovered] = []
     searched: list[Gaussian] = []
@@ -83,7 +81,7 @@ def uncovered(
     for start, below in zip(found, log_q, strict=True):
         if start.log_density - below - log_evidence < _ABOVE:
             continue
-        if any(np.linalg.norm(known.pull(start.location[None])[0]) < near for known in searched):
+        if any(np.linalg.norm(known.pull(start.location[None])[0]) < _NEAR for known in searched):
             continue
         fit = batch_and_match(density, Gaussian(start.location, start.scale_tril), rng, _FIRST_STEPS)
         if fit is None:
