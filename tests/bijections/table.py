@@ -20,7 +20,6 @@ from flowvi.bijections import (
     Scan,
     SupportTree,
     TriangularAffine,
-    alternating_mask,
     support,
 )
 
@@ -33,10 +32,11 @@ def normal(seed, shape):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def coupling(seed, dim, transformer=AFFINE, layer=0, condition_dim=None):
-    into = dim + (condition_dim or 0)
-    conditioner = MLP(into, dim * transformer.parameters_per_dim, key=jax.random.key(seed), width=8)
-    return Coupling(alternating_mask(dim, layer), conditioner, transformer, condition_dim)
+def coupling(seed, dim, transformer=AFFINE, condition_dim=None):
+    moved = (dim + 1) // 2
+    into, out = dim - moved + (condition_dim or 0), moved * transformer.parameters_per_dim
+    conditioner = MLP(into, out, key=jax.random.key(seed), width=8)
+    return Coupling(dim, moved, conditioner, transformer, condition_dim)
 
 
 def autoregressive(seed, dim, transformer=AFFINE, condition_dim=None):
@@ -47,7 +47,8 @@ def autoregressive(seed, dim, transformer=AFFINE, condition_dim=None):
 
 
 def couplings(seed, dim, condition_dim=None):
-    return Scan.stack([coupling(seed + k, dim, AFFINE, k, condition_dim) for k in range(4)])
+    swap = Permutation(np.roll(np.arange(dim), 1))
+    return Scan.stack([Chain([swap, coupling(seed + k, dim, AFFINE, condition_dim)]) for k in range(4)])
 
 
 def affine(seed, dim):
@@ -82,7 +83,6 @@ FLOWS = {
     "inverse": lambda seed, dim: Invert(affine(seed, dim)),
     "chain": lambda seed, dim: Chain([affine(seed, dim), permutation(seed, dim), coupling(seed, dim)]),
     "coupling": coupling,
-    "coupling_odd": lambda seed, dim: coupling(seed, dim, layer=1),
     "coupling_conditional": lambda seed, dim: coupling(seed, dim, condition_dim=CONDITION_DIM),
     "coupling_spline": lambda seed, dim: coupling(seed, dim, SPLINE),
     "coupling_network_in_float32": lambda seed, dim: single_precision(coupling(seed, dim)),

@@ -19,7 +19,6 @@ from flowvi.bijections import (
     RationalQuadraticSpline,
     Scan,
     TriangularAffine,
-    alternating_mask,
     support,
     trainable,
 )
@@ -33,17 +32,11 @@ def ones_like_floats(tree):
     return jax.tree.map(lambda a: jnp.asarray(np.ones_like(a)) if eqx.is_inexact_array(a) else a, tree)
 
 
-def test_coupling_leaves_the_unmasked_alone():
+def test_coupling_moves_the_first_coordinates_alone():
     layer = ones_like_floats(coupling(0, 5))
     x = jnp.linspace(-2.0, 2.0, 5)
     y, _ = layer.forward_and_log_det(x)
-    np.testing.assert_array_equal(np.asarray(y == x), [False, True, False, True, False])
-
-
-def test_masks_alternate_and_always_cover_a_single_coordinate():
-    assert alternating_mask(3, 0).tolist() == [True, False, True]
-    assert alternating_mask(3, 1).tolist() == [False, True, False]
-    assert alternating_mask(1, 1).tolist() == [True]
+    np.testing.assert_array_equal(np.asarray(y == x), [False, False, False, True, True])
 
 
 @pytest.mark.parametrize("condition_dim", [None, 2])
@@ -146,13 +139,15 @@ BAD = {
     "triangle_shape": (lambda: TriangularAffine(jnp.zeros(2), jnp.eye(3)), "square matrix of that size"),
     "factor_shape": (lambda: LowRankAffine(jnp.zeros(2), jnp.ones(2), jnp.ones((3, 1))), r"\(dim, rank\)"),
     "conditioner_size": (
-        lambda: Coupling(alternating_mask(2, 0), mlp(3), AFFINE).forward_and_log_det(jnp.zeros(2)),
+        lambda: Coupling(4, 2, mlp(3), AFFINE).forward_and_log_det(jnp.zeros(4)),
         "Build the conditioner with 4 outputs",
     ),
     "no_condition": (
         lambda: coupling(0, 2, condition_dim=3).forward_and_log_det(jnp.zeros(2)),
         r"needs a condition of shape \(3,\) but was given none",
     ),
+    "moves_nothing": (lambda: Coupling(2, 0, mlp(3), AFFINE), "Move at least one"),
+    "moves_too_many": (lambda: Coupling(2, 3, mlp(3), AFFINE), "moved=3 of dim=2"),
     "no_bins": (lambda: RationalQuadraticSpline(bins=0), "at least one bin"),
 }
 

@@ -61,7 +61,7 @@ def test_saving_replaces_the_file_and_leaves_no_other(tmp_path):
 
 def test_foreign_parts_are_refused_when_saving(tmp_path):
     foreign = eqx.nn.MLP(2, 4, 8, 1, key=jax.random.key(0))
-    coupling = bijections.Coupling(np.array([True, False]), foreign, bijections.AffineTransformer(2.0))
+    coupling = bijections.Coupling(2, 1, foreign, bijections.AffineTransformer(2.0))
     with pytest.raises(SaveError, match=r"Flow.bijection.conditioner is a equinox.*MLP"):
         save_module(flows.Flow(flows.Normal(2), coupling), tmp_path / "q.npz")
     assert not list(tmp_path.iterdir())

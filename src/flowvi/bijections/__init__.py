@@ -10,7 +10,6 @@ from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
 from flowvi.bijections.cholesky import CholeskyCov as CholeskyCov
 from flowvi.bijections.coupling import Coupling as Coupling
-from flowvi.bijections.coupling import alternating_mask as alternating_mask
 from flowvi.bijections.identity import Identity as Identity
 from flowvi.bijections.interval import Interval as Interval
 from flowvi.bijections.interval import LowerBounded as LowerBounded

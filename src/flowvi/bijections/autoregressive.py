@@ -77,5 +77,9 @@ class MaskedAutoregressive(Bijection):
 
     def _parameters(self, x, condition):
         return conditioned_parameters(
-            self.conditioner, x, condition, self.condition_dim, self.transformer.parameters_per_dim
+            self.conditioner,
+            x,
+            condition,
+            self.condition_dim,
+            (x.size, self.transformer.parameters_per_dim),
         )

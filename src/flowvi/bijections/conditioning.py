@@ -13,8 +13,8 @@ def conditioned_parameters(
     x: Float[Array, " dim"],
     condition: Float[Array, " condition"] | None,
     condition_dim: int | None,
-    parameters_per_dim: int,
-) -> Float[Array, "dim parameters"]:
+    shape: tuple[int, int],
+) -> Float[Array, "rows parameters"]:
     """conditioner([x, condition]) as one row of parameters per coordinate, in the precision of x.
 
     Raises:
@@ -27,9 +27,10 @@ def conditioned_parameters(
             raise FlowError(f"This map needs a condition of shape ({condition_dim},) but was given {given}.")
         inputs = jnp.concatenate([x, condition.astype(x.dtype)])
     output = conditioner(inputs)
-    if output.size != x.size * parameters_per_dim:
+    rows, per_row = shape
+    if output.size != rows * per_row:
         raise FlowError(
-            f"The conditioner gives {output.size} values, but the transformer takes {parameters_per_dim} for "
-            f"each of {x.size} coordinates. Build the conditioner with {x.size * parameters_per_dim} outputs."
+            f"The conditioner gives {output.size} values, but the transformer takes {per_row} for each of "
+            f"{rows} coordinates. Build the conditioner with {rows * per_row} outputs."
         )
-    return output.reshape(x.size, parameters_per_dim).astype(x.dtype)
+    return output.reshape(shape).astype(x.dtype)

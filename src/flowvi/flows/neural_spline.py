@@ -24,9 +24,9 @@ def neural_spline(
     condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
-    """Rational-quadratic spline couplings with alternating masks, then a trainable location and scale.
+    """Rational-quadratic spline couplings of random halves, then a trainable location and scale.
 
-        y_i = spline(x_i; theta_i) for every second i, theta = MLP(the other x, condition)
+        y_i = spline(x_i; theta_i) for one half of the i, theta = MLP(the other x, condition)
 
     Starts as the identity on the base (the standard normal, unless given). The splines act within
     [-bound, bound] and leave the tails alone. With dim = 1 the splines have constant parameters, and still

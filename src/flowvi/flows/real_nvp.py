@@ -23,13 +23,13 @@ def real_nvp(
     condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
-    """Affine couplings with alternating masks, then a trainable location and scale.
+    """Affine couplings of random halves, then a trainable location and scale.
 
-        y_i = t_i + exp(c tanh(s_i / c)) x_i for every second i, (t, s) = MLP(the other x, condition)
+        y_i = t_i + exp(c tanh(s_i / c)) x_i for one half of the i, (t, s) = MLP(the other x, condition)
 
-    Starts as the identity on the base (the standard normal, unless given). A coordinate is scaled in half of
-    the layers, so with clamp c its log scale stays within layers * c / 2 of that of the last layer. With
-    dim = 1 there is nothing to condition on, and the flow is an affine map of the base.
+    Starts as the identity on the base (the standard normal, unless given). A coordinate is scaled in at
+    least half of the layers, so with clamp c its log scale may go layers * c / 2 from that of the last layer.
+    With dim = 1 there is nothing to condition on, and the flow is an affine map of the base.
 
     Shapes: points (dim,); condition (condition_dim,).
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from flowvi.bijections import Bijection, Chain, Coupling, MaskedAutoregressive, Scan
+from flowvi.bijections import Bijection, Chain, Coupling, MaskedAutoregressive, Permutation, Scan
 from flowvi.flows.flow import Flow
 
 _B = TypeVar("_B", bound=Bijection)
@@ -58,6 +58,8 @@ def _push(bijection: Bijection, x: Array, score: Array, condition: Array | None)
     if isinstance(bijection, Scan):
         return _push_scan(bijection, x, score, condition)
     y, log_det = bijection.forward_and_log_det(x, condition)
+    if isinstance(bijection, Permutation):
+        return y, log_det, bijection.forward_and_log_det(score)[0]
     x, at = jax.lax.stop_gradient((x, y))
     if isinstance(bijection, Coupling):
         return y, log_det, _through_coupling(_constant(bijection), x, score, condition)
@@ -84,19 +86,19 @@ def _constant(bijection: _B) -> _B:
 
 def _through_coupling(layer: Coupling, x: Array, score: Array, condition: Array | None) -> Array:
     """J is diagonal among the moved coordinates and the identity among the others, so J^-T needs no solve."""
-    moved = layer.mask
+    moved, held = x[: layer.moved], x[layer.moved :]
+    score_moved, score_held = score[: layer.moved], score[layer.moved :]
 
-    def of_parameters(x, held):
-        y, log_det = layer.transformer.forward_and_log_det(x, layer.parameters(held, condition))
-        return jnp.where(moved, y, 0), jnp.where(moved, log_det, 0)
+    def of_parameters(moved, held):
+        return layer.transformer.forward_and_log_det(moved, layer.parameters(held, condition))
 
-    (_, log_slope), pull = jax.vjp(of_parameters, x, x)
-    zero, one = jnp.zeros_like(x), jnp.ones_like(x)
+    (_, log_slope), pull = jax.vjp(of_parameters, moved, held)
+    zero, one = jnp.zeros_like(moved), jnp.ones_like(moved)
     # the derivatives of log dy/dx in the moved coordinates themselves
     bend = pull((zero, one))[0]
-    moved_score = jnp.where(moved, (score - bend) * jnp.exp(-log_slope), 0)
-    through_held = pull((moved_score, one))[1]
-    return jnp.where(moved, moved_score, score - through_held)
+    score_moved = (score_moved - bend) * jnp.exp(-log_slope)
+    through_held = pull((score_moved, one))[1]
+    return jnp.concatenate([score_moved, score_held - through_held])
 
 
 def _through_autoregressive(

@@ -92,7 +92,8 @@ def rounds(
 
         gradient = E[(d u / d parameters)^T (grad log p - grad log q)(u)]
 
-    where log q is differentiated in u alone, so that the gradient has no noise where q = p. A step that is
+    where log q is differentiated in u alone, so that the gradient has no noise where q = p. The flow is
+    trained in float32, the target evaluated in float64 at the very points that the flow gave. A step that is
     not finite is skipped; after three in a row training goes on from the average with a third of the step
     size. The rounds end where a round of the smallest steps gained little. The base's own parameters stay as
     they are.
@@ -104,8 +105,8 @@ def rounds(
     best = -np.inf
     for number in count():
         halvings = number + np.arange(STEPS) / STEPS
-        step_sizes = np.maximum(STEP_SIZE * 0.5**halvings, SMALLEST_STEP_SIZE)
-        base = base_draws(flow.base, rng, STEPS * BATCH).reshape(STEPS, BATCH, flow.dim)
+        step_sizes = leaf(_single(np.maximum(STEP_SIZE * 0.5**halvings, SMALLEST_STEP_SIZE)))
+        base = leaf(_single(base_draws(flow.base, rng, STEPS * BATCH)).reshape(STEPS, BATCH, flow.dim))
         arguments = target, whitening, flow, state, base, step_sizes
         state, elbos, bad = journal.call(_train, *arguments, like=(state, 0, _Bad._make([0, 0, 0])))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
@@ -120,7 +121,7 @@ def rounds(
             nonfinite=nonfinite,
             first_nonfinite=(np.asarray(bad.z)[first], float(bad.log_density[first])) if nonfinite else None,
         )
-        if elbo < best + _WORTHWHILE and step_sizes[0] == SMALLEST_STEP_SIZE:
+        if elbo < best + _WORTHWHILE and STEP_SIZE * 0.5**number <= SMALLEST_STEP_SIZE:
             return
         best = max(elbo, best)
 
@@ -134,6 +135,7 @@ def _train(
     location, scale_tril = jnp.asarray(whitening.location), jnp.asarray(whitening.scale_tril)
     log_det = jnp.log(jnp.diag(scale_tril)).sum()
     whitened = jax.value_and_grad(lambda u: target.log_density(location + scale_tril @ u) + log_det)
+    wide, narrow = location.dtype, state.parameters.dtype
 
     def step(state: _State, inputs: tuple[Array, Array]) -> tuple[_State, tuple[Array, _Bad]]:
         base, step_size = inputs
@@ -144,16 +146,17 @@ def _train(
             return u, (log_q, score)
 
         u, pull_back, (log_q, score_q) = jax.vjp(push, state.parameters, has_aux=True)
-        log_p, score_p = batch_map(whitened, u)
+        at = u.astype(wide)
+        log_p, score_p = batch_map(whitened, at)
         usable = jnp.isfinite(log_p) & jnp.isfinite(score_p).all(axis=1)
         count = usable.sum()
         path = jnp.where(usable[:, None], score_q - score_p, 0) / jnp.maximum(count, 1)
-        (gradient,) = pull_back(path)
+        (gradient,) = pull_back(path.astype(narrow))
         elbo = jnp.where(usable, log_p - log_q, 0).sum() / count
         # a density of zero (-inf) is no fault
         bad = ~usable & ~jnp.isneginf(log_p)
         one = jnp.argmax(bad)
-        found = _Bad(bad.sum(), location + scale_tril @ u[one], log_p[one] - log_det)
+        found = _Bad(bad.sum(), location + scale_tril @ at[one], log_p[one] - log_det)
         return _update(state, gradient, usable.any() & (2 * bad.sum() < len(bad)), step_size), (elbo, found)
 
     state, (elbos, bad) = jax.lax.scan(step, state, (base, step_sizes))
@@ -192,8 +195,9 @@ def _optimiser() -> optax.GradientTransformation:
 
 
 def _ravel(flow: Flow) -> tuple[Float[Array, " parameters"], Callable[[Array], Flow]]:
-    """The trainable parameters as one vector, and the flow as a function of it."""
-    arrays, rest = eqx.partition(flow, trainable(flow))
+    """The trainable parameters as one vector, and the flow as a function of it, both in single precision."""
+    single = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, flow)
+    arrays, rest = eqx.partition(single, trainable(flow))
     vector, unravel = ravel_pytree(arrays)
     return vector, lambda vector: eqx.combine(unravel(vector), rest)
 
@@ -204,14 +208,14 @@ def _ravel(flow: Flow) -> tuple[Float[Array, " parameters"], Callable[[Array], F
 def _beginning(flow: Flow) -> _State:
     """The state before the first step."""
     arrays = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
-    vector = leaf(np.concatenate([np.ravel(array) for array in arrays]))
+    vector = leaf(_single(np.concatenate([np.ravel(array) for array in arrays])))
     optimiser = jax.eval_shape(_optimiser().init, vector)
     zero = leaf(np.zeros((), int))
     return _State(
         parameters=vector,
         optimiser=jax.tree.map(lambda a: leaf(np.zeros(a.shape, a.dtype)), optimiser),
         average=vector,
-        step_scale=leaf(np.ones(())),
+        step_scale=leaf(_single(np.ones(()))),
         bad_in_row=zero,
         skipped=zero,
     )
@@ -223,5 +227,12 @@ def _with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Fl
     leaves, structure = jax.tree.flatten(arrays)
     ends = np.cumsum([array.size for array in leaves])
     parts = np.split(vector, ends[:-1])
-    leaves = [leaf(part.reshape(array.shape)) for part, array in zip(parts, leaves, strict=True)]
+    leaves = [
+        leaf(part.reshape(array.shape).astype(array.dtype))
+        for part, array in zip(parts, leaves, strict=True)
+    ]
     return eqx.combine(jax.tree.unflatten(structure, leaves), rest)
+
+
+def _single(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    return np.asarray(values, np.float32)
