@@ -64,7 +64,8 @@ def test_density_integrates_to_one_in_one_dimension(build):
 def test_density_integrates_to_one_in_two_dimensions(build):
     axis = np.linspace(-30, 30, 320)
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)
-    density = np.exp(perturbed(build(2)).log_prob(grid))
+    # moved farther, a spline gets spikes between the points of any grid
+    density = np.exp(perturbed(build(2), size=0.05).log_prob(grid))
     assert np.trapezoid(np.trapezoid(density, axis), axis) == pytest.approx(1, abs=1e-3)
 
 

@@ -202,7 +202,7 @@ def test_an_interrupt_while_modes_are_looked_for(interrupted, stage, nth, name):
 
 
 def test_an_interrupt_of_markov_chains_keeps_what_they_drew(monkeypatch):
-    looks = 2
+    looks = 1
     monkeypatch.setattr(Search, "cover", lambda search, weighted: weighted)
     show, seen = Ledger.show, []
 
@@ -216,7 +216,7 @@ def test_an_interrupt_of_markov_chains_keeps_what_they_drew(monkeypatch):
     monkeypatch.setattr(Ledger, "show", interrupt)
     posterior = quiet_fit(ring, **PLANE, flow="gaussian", budget=Budget(gradients=2_000_000))
     assert len(seen) == looks
-    assert f"16 Markov chains of {100 * looks} iterations" in str(posterior.verdict)
+    assert f"32 Markov chains of {100 * looks} iterations" in str(posterior.verdict)
     assert "Interrupted in stage 'correct': Markov chains were cut short." in posterior.verdict.reasons
     assert posterior.verdict.level in ("unreliable", "inconclusive")
-    assert len(posterior.draws["x"]) == min(4000, 1600 * looks)
+    assert len(posterior.draws["x"]) == min(4000, 3200 * looks)

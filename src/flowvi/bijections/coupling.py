@@ -18,8 +18,9 @@ class Coupling(Bijection):
         y_i = T(x_i; theta_i) for i < moved,  x_i elsewhere;    theta = conditioner(x_{>= moved}, condition)
         log |det dy/dx| = sum over i < moved of log dT/dx_i
 
-    Which coordinates come first is for a `Permutation` before it; the two stack into a `Scan`. Zero parameters
-    are the identity. With moved = dim the parameters are constants, or depend on the condition alone.
+    Which coordinates come first is for a `Permutation` before it; the two stack into a `Scan`. Zero
+    parameters are the identity. With moved = dim the parameters are constants, or depend on the condition
+    alone.
     Shapes: x, y (dim,); conditioner (dim - moved [+ condition_dim],) to moved * parameters_per_dim values.
     Source: RealNVP, equations 4 to 9.
 

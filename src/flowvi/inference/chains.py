@@ -24,7 +24,7 @@ from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import Proposal
 from flowvi.targets.base import Target
 
-CHAINS = 16
+CHAINS = 32
 
 LARGEST_RHAT = 1.01
 LARGEST_DIVERGENT = 0.01
@@ -37,7 +37,8 @@ _BLOCK = 10
 """Iterations in one compiled call."""
 
 _CHECK = 10
-"""Blocks between two looks at the mixing."""
+_CHECK_GROWTH = 1.4
+"""Blocks before the first look at the mixing, and by what factor they have grown at every further one."""
 
 _WARMUP = (5, 6, 6)
 """Blocks in the windows of the warm-up; the metric is estimated after each."""
@@ -112,13 +113,13 @@ class _State(NamedTuple):
 
 
 class _Trace(NamedTuple):
-    """Of one block; `position` is in the base space."""
+    """Of one block; `position` is z in the base space."""
 
-    z: Float[np.ndarray, "iterations chains dim"]
-    log_density: Float[np.ndarray, "iterations chains"]
-    position: Float[np.ndarray, "iterations chains dim"]
-    acceptance: Float[np.ndarray, "iterations chains"]
-    divergent: Bool[np.ndarray, "iterations chains"]
+    z: Float[Array | np.ndarray, "iterations chains dim"]
+    log_density: Float[Array | np.ndarray, "iterations chains"]
+    position: Float[Array | np.ndarray, "iterations chains dim"]
+    acceptance: Float[Array | np.ndarray, "iterations chains"]
+    divergent: Bool[Array | np.ndarray, "iterations chains"]
 
 
 def thinned(chains: Chains, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,15 +154,16 @@ def run_chains(
     ensemble = _Ensemble(density, proposal, starts, kernel, rng)
     for blocks in _WARMUP:
         ensemble.adapt(blocks)
-    z, log_density, divergences = [], [], 0
+    z, log_density, divergences, check = [], [], 0, _CHECK
     while True:
-        for _ in range(_CHECK):
+        while len(z) < check:
             trace = ensemble.advance()
             z.append(trace.z)
             log_density.append(trace.log_density)
             divergences += int(trace.divergent.sum())
             if density.ledger.exhausted():
                 break
+        check = math.ceil(_CHECK_GROWTH * len(z))
         drawn, values = np.concatenate(z), np.concatenate(log_density)
         mixed = mixing(np.concatenate([drawn, values[..., None]], axis=-1))
         chains = Chains(drawn, values, divergences, mixed, kernel)
@@ -212,20 +214,19 @@ class _Ensemble:
         """A block of local moves, from wherever the chains jumped to before."""
         k = int(self._rng.choice(len(self._parts), p=self._weights))
         part, bijection = self._parts[k], self._bijections[k]
-        target, (chains, dim) = self._density.target, self._z.shape
+        target, chains = self._density.target, len(self._z)
         call = self._density.journal.call
         state = call(_begin, target, bijection, part.pull(self._z)[0], like=_State._make([0, 0, 0]))
         key = jax.random.key(int(self._rng.integers(2**63)))
         lengths, steps = self._trajectories()
         arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
-        trace = call(_block, *arguments, like=(0,) * 5)
-        position, value, acceptance, divergent, spent = map(np.asarray, trace)
-        z, log_det = part.push(position.reshape(-1, dim))
-        self.gradients += chains + int(spent.sum())
-        self._density.ledger.spend(chains + int(spent.sum()))
-        z, log_density = z.reshape(position.shape), value - log_det.reshape(value.shape)
-        self._z = self._jump(z[-1], log_density[-1])
-        return _Trace(z, log_density, position, acceptance, divergent)
+        trace, spent = call(_block, *arguments, like=(_Trace._make([0] * 5), 0))
+        trace = _Trace._make(map(np.asarray, trace))
+        spent = chains + int(np.asarray(spent).sum())
+        self.gradients += spent
+        self._density.ledger.spend(spent)
+        self._z = self._jump(trace.z[-1], trace.log_density[-1])
+        return trace
 
     def adapt(self, blocks: int) -> None:
         """A window of the warm-up: the step size after every block, the metric at its end."""
@@ -320,8 +321,8 @@ def _block(
     lengths: Array,
     step_sizes: Array,
     metric: Array,
-) -> tuple[Array, ...]:
-    """`_BLOCK` iterations of all chains: position, log density, acceptance, divergence and steps of each."""
+) -> tuple[_Trace, Int[Array, "iterations chains"]]:
+    """`_BLOCK` iterations of all chains, and how many gradients each took."""
     from blackjax.mcmc import hmc, nuts
 
     def log_density(u: Array) -> Array:
@@ -334,13 +335,9 @@ def _block(
         steps = length if kernel == "hmc" else _DOUBLINGS
         new, info = move(key, state, log_density, step_size, metric, steps)
         state = _State(new.position, new.logdensity, new.logdensity_grad)
-        return state, (
-            state.position,
-            state.logdensity,
-            info.acceptance_rate,
-            info.is_divergent,
-            info.num_integration_steps,
-        )
+        z, log_det = bijection.forward_and_log_det(state.position)
+        trace = _Trace(z, state.logdensity - log_det, state.position, info.acceptance_rate, info.is_divergent)
+        return state, (trace, info.num_integration_steps)
 
     def iteration(state: _State, inputs: tuple[Array, Array, Array]) -> tuple[_State, tuple]:
         key, length, step_size = inputs

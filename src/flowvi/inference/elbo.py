@@ -228,11 +228,10 @@ def _with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Fl
     ends = np.cumsum([array.size for array in leaves])
     parts = np.split(vector, ends[:-1])
     leaves = [
-        leaf(part.reshape(array.shape).astype(array.dtype))
-        for part, array in zip(parts, leaves, strict=True)
+        leaf(part.reshape(array.shape).astype(array.dtype)) for part, array in zip(parts, leaves, strict=True)
     ]
     return eqx.combine(jax.tree.unflatten(structure, leaves), rest)
 
 
-def _single(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def _single(values: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
     return np.asarray(values, np.float32)
