@@ -115,11 +115,11 @@ class _State(NamedTuple):
 class _Trace(NamedTuple):
     """Of one block; `position` is z in the base space."""
 
-    z: Float[Array | np.ndarray, "iterations chains dim"]
-    log_density: Float[Array | np.ndarray, "iterations chains"]
-    position: Float[Array | np.ndarray, "iterations chains dim"]
-    acceptance: Float[Array | np.ndarray, "iterations chains"]
-    divergent: Bool[Array | np.ndarray, "iterations chains"]
+    z: Float[np.ndarray, "iterations chains dim"]
+    log_density: Float[np.ndarray, "iterations chains"]
+    position: Float[np.ndarray, "iterations chains dim"]
+    acceptance: Float[np.ndarray, "iterations chains"]
+    divergent: Bool[np.ndarray, "iterations chains"]
 
 
 def thinned(chains: Chains, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -220,7 +220,7 @@ class _Ensemble:
         key = jax.random.key(int(self._rng.integers(2**63)))
         lengths, steps = self._trajectories()
         arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
-        trace, spent = call(_block, *arguments, like=(_Trace._make([0] * 5), 0))
+        trace, spent = call(_block, *arguments, like=((0,) * 5, 0))
         trace = _Trace._make(map(np.asarray, trace))
         spent = chains + int(np.asarray(spent).sum())
         self.gradients += spent
@@ -321,8 +321,8 @@ def _block(
     lengths: Array,
     step_sizes: Array,
     metric: Array,
-) -> tuple[_Trace, Int[Array, "iterations chains"]]:
-    """`_BLOCK` iterations of all chains, and how many gradients each took."""
+) -> tuple[tuple[Array, ...], Int[Array, "iterations chains"]]:
+    """`_BLOCK` iterations of all chains, as in `_Trace`, and how many gradients each took."""
     from blackjax.mcmc import hmc, nuts
 
     def log_density(u: Array) -> Array:
@@ -336,7 +336,8 @@ def _block(
         new, info = move(key, state, log_density, step_size, metric, steps)
         state = _State(new.position, new.logdensity, new.logdensity_grad)
         z, log_det = bijection.forward_and_log_det(state.position)
-        trace = _Trace(z, state.logdensity - log_det, state.position, info.acceptance_rate, info.is_divergent)
+        log_density = state.logdensity - log_det
+        trace = z, log_density, state.position, info.acceptance_rate, info.is_divergent
         return state, (trace, info.num_integration_steps)
 
     def iteration(state: _State, inputs: tuple[Array, Array, Array]) -> tuple[_State, tuple]:
