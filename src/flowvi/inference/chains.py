@@ -336,8 +336,8 @@ def _block(
         new, info = move(key, state, log_density, step_size, metric, steps)
         state = _State(new.position, new.logdensity, new.logdensity_grad)
         z, log_det = bijection.forward_and_log_det(state.position)
-        log_density = state.logdensity - log_det
-        trace = z, log_density, state.position, info.acceptance_rate, info.is_divergent
+        value = state.logdensity - log_det
+        trace = z, value, state.position, info.acceptance_rate, info.is_divergent
         return state, (trace, info.num_integration_steps)
 
     def iteration(state: _State, inputs: tuple[Array, Array, Array]) -> tuple[_State, tuple]:
