@@ -9,7 +9,7 @@ from stages import quiet_fit
 
 from flowvi import Budget, flows
 from flowvi.errors import DensityError
-from flowvi.inference import elbo
+from flowvi.inference import chains, elbo
 from flowvi.inference.budget import Ledger
 from flowvi.inference.search import Search
 
@@ -202,21 +202,20 @@ def test_an_interrupt_while_modes_are_looked_for(interrupted, stage, nth, name):
 
 
 def test_an_interrupt_of_markov_chains_keeps_what_they_drew(monkeypatch):
-    looks = 1
     monkeypatch.setattr(Search, "cover", lambda search, weighted: weighted)
-    show, seen = Ledger.show, []
+    monkeypatch.setattr(chains, "_ENOUGH_ESS", 1e9)
+    mixing, looks = chains.mixing, []
 
-    def interrupt(ledger, *args, seconds_left=None, **kwargs):
-        if ledger.stage == "correct" and seconds_left is not None:
-            seen.append(True)
-            if len(seen) == looks:
-                raise KeyboardInterrupt
-        show(ledger, *args, seconds_left=seconds_left, **kwargs)
+    def interrupt(draws):
+        looks.append(len(draws))
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+        return mixing(draws)
 
-    monkeypatch.setattr(Ledger, "show", interrupt)
+    monkeypatch.setattr(chains, "mixing", interrupt)
     posterior = quiet_fit(ring, **PLANE, flow="gaussian", budget=Budget(gradients=2_000_000))
-    assert len(seen) == looks
-    assert f"32 Markov chains of {100 * looks} iterations" in str(posterior.verdict)
+    assert looks == [100, 140]
+    assert "16 Markov chains of 100 iterations" in str(posterior.verdict)
     assert "Interrupted in stage 'correct': Markov chains were cut short." in posterior.verdict.reasons
     assert posterior.verdict.level in ("unreliable", "inconclusive")
-    assert len(posterior.draws["x"]) == min(4000, 3200 * looks)
+    assert len(posterior.draws["x"]) == 1600

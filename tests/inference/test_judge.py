@@ -8,6 +8,7 @@ from flowvi.diagnostics.mixing import Mixing
 from flowvi.diagnostics.psis import smooth_weights
 from flowvi.inference.chains import Chains
 from flowvi.inference.correct import Weighted
+from flowvi.inference.drift import Drift
 from flowvi.inference.explore import STARTS, Mode
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.judge import judge
@@ -25,7 +26,7 @@ def normal(sd, size=8000):
     return sd * np.random.default_rng(0).normal(size=size)
 
 
-def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, chains=None, **changes):
+def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, chains=None, drift=None, **changes):
     weighted = weighted_of(log_weights, nonfinite)
     facts = {
         "draws": DRAWS,
@@ -43,7 +44,7 @@ def verdict_of(log_weights, modes=(), outside=(), nonfinite=0, chains=None, **ch
         "labels": (),
         **changes,
     }
-    return judge(weighted, weighted, chains, list(modes), list(outside), **facts)
+    return judge(weighted, weighted, chains, drift, list(modes), list(outside), **facts)
 
 
 def place(log_density, share):
@@ -52,6 +53,30 @@ def place(log_density, share):
 
 def pareto(k, size=8000):
     return -k * np.log(np.random.default_rng(0).uniform(size=size))
+
+
+DRIFTS = {
+    "none": (
+        Drift(np.array([0.02]), np.array([0.02]), np.array([0.2])),
+        "good",
+        "seems to be by +0.02 ± 0.02 sd",
+    ),
+    "found": (
+        Drift(np.array([0.3]), np.array([0.03]), np.array([0.2])),
+        "inconclusive",
+        "'x' is off by +0.30 ± 0.03",
+    ),
+    "stuck": (Drift(np.array([0.3]), np.array([0.03]), np.array([0.9])), "good", "moved too little to tell"),
+    "noise": (Drift(np.array([0.3]), np.array([0.12]), np.array([0.2])), "good", "no mean off"),
+}
+
+
+@pytest.mark.parametrize(("drift", "level", "words"), DRIFTS.values(), ids=DRIFTS)
+def test_short_chains_that_move_the_draws_keep_them_from_being_good(drift, level, words):
+    verdict = verdict_of(normal(0.7), drift=drift)
+    assert verdict.level == level
+    assert words in str(verdict)
+    assert verdict.drift == {"x": drift.off[0]}
 
 
 LEVELS = {

@@ -66,8 +66,8 @@ def _push(bijection: Bijection, x: Array, score: Array, condition: Array | None)
     if isinstance(bijection, MaskedAutoregressive):
         return y, log_det, _through_autoregressive(_constant(bijection), x, score, condition)
     fixed = _constant(bijection)
-    _, pull = jax.vjp(lambda y: fixed.inverse_and_log_det(y, condition), at)
-    return y, log_det, pull((score, jnp.ones((), y.dtype)))[0]
+    (back, log_det_back), pull = jax.vjp(lambda y: fixed.inverse_and_log_det(y, condition), at)
+    return y, log_det, pull((score.astype(back.dtype), jnp.ones_like(log_det_back)))[0]
 
 
 def _push_scan(scan: Scan, x: Array, score: Array, condition: Array | None) -> _Pushed:

@@ -25,6 +25,8 @@ from flowvi.inference.proposal import Proposal
 from flowvi.targets.base import Target
 
 CHAINS = 32
+NUTS_CHAINS = 16
+"""Fewer where trajectories are long: each has to get somewhere for the gradients allowed."""
 
 LARGEST_RHAT = 1.01
 LARGEST_DIVERGENT = 0.01
@@ -42,6 +44,9 @@ _CHECK_GROWTH = 1.4
 
 _WARMUP = (5, 6, 6)
 """Blocks in the windows of the warm-up; the metric is estimated after each."""
+
+_USUAL_BLOCKS = 60
+"""With those of the warm-up, from which the time is estimated before there is anything to go by."""
 
 _MOST_GRADIENTS = 600_000
 """For one kernel; chains that would need more are given up."""
@@ -203,6 +208,7 @@ class _Ensemble:
         self._metric = np.eye(dim)
         self._log_step = np.log(0.5 * dim**-0.25)
         self.gradients = 0
+        self._blocks: list[float] = []
         self._z = starts
 
     @property
@@ -234,7 +240,12 @@ class _Ensemble:
         for number in range(blocks):
             if self._density.ledger.exhausted():
                 return
+            began = self.seconds
             trace = self.advance()
+            self._blocks.append(self.seconds - began)
+            # the first has the compiling in it
+            left = max(_USUAL_BLOCKS - len(self._blocks), 0) * float(np.median(self._blocks[-3:]))
+            self._density.ledger.show(seconds_left=left)
             acceptance = float(np.nan_to_num(trace.acceptance).mean())
             self._log_step += _GAIN / np.sqrt(1 + number) * (acceptance - _ACCEPTANCE)
             seen.append(trace.position)

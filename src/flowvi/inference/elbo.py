@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int
 
-from flowvi.bijections import trainable
 from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.flows import Flow
 from flowvi.flows.score import forward_with_score
+from flowvi.inference.adam import AdamState, adam_step, beginning, ravel, single_precision, with_parameters
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.journal import Journal
 from flowvi.inference.proposal import base_draws
@@ -33,21 +30,6 @@ STEP_SIZE = 1.6e-2
 SMALLEST_STEP_SIZE = 5e-4
 _WORTHWHILE = 0.05
 """Gain in ELBO, in nats a round, below which training has come to rest."""
-_DECAY = 0.98
-"""Of the exponential average of the parameters over steps, which is what a round returns."""
-_CLIP = 10.0
-
-
-class _State(NamedTuple):
-    """What a training step carries; parameters are one vector, which keeps the optimiser's compile time
-    short."""
-
-    parameters: Float[Array, " parameters"]
-    optimiser: PyTree
-    average: Float[Array, " parameters"]
-    step_scale: Float[Array, ""]
-    bad_in_row: Int[Array, ""]
-    skipped: Int[Array, ""]
 
 
 class _Bad(NamedTuple):
@@ -101,16 +83,18 @@ def rounds(
     Source: STL (arXiv 1703.09194), equation 8; Adam with b2 = 0.99 as in AD20.
     """
     journal = journal or Journal()
-    state = _beginning(flow)
+    state = beginning(flow)
     best = -np.inf
     for number in count():
         halvings = number + np.arange(STEPS) / STEPS
-        step_sizes = leaf(_single(np.maximum(STEP_SIZE * 0.5**halvings, SMALLEST_STEP_SIZE)))
-        base = leaf(_single(base_draws(flow.base, rng, STEPS * BATCH)).reshape(STEPS, BATCH, flow.dim))
+        step_sizes = leaf(single_precision(np.maximum(STEP_SIZE * 0.5**halvings, SMALLEST_STEP_SIZE)))
+        base = leaf(
+            single_precision(base_draws(flow.base, rng, STEPS * BATCH)).reshape(STEPS, BATCH, flow.dim)
+        )
         arguments = target, whitening, flow, state, base, step_sizes
         state, elbos, bad = journal.call(_train, *arguments, like=(state, 0, _Bad._make([0, 0, 0])))
         elbo = float(np.nanmean(np.asarray(elbos)[-STEPS // 5 :]))
-        averaged = _with_parameters(flow, np.asarray(state.average))
+        averaged = with_parameters(flow, np.asarray(state.average))
         counts = np.asarray(bad.count)
         first, nonfinite = np.argmax(counts > 0), int(counts.sum())
         yield Round(
@@ -128,16 +112,16 @@ def rounds(
 
 @Compiled
 def _train(
-    target: Target, whitening: Gaussian, flow: Flow, state: _State, base: Array, step_sizes: Array
-) -> tuple[_State, Float[Array, " steps"], _Bad]:
+    target: Target, whitening: Gaussian, flow: Flow, state: AdamState, base: Array, step_sizes: Array
+) -> tuple[AdamState, Float[Array, " steps"], _Bad]:
     """One round as a scan over steps; `flow` gives the structure, `state` the parameters."""
-    _, unravel = _ravel(flow)
+    _, unravel = ravel(flow)
     location, scale_tril = jnp.asarray(whitening.location), jnp.asarray(whitening.scale_tril)
     log_det = jnp.log(jnp.diag(scale_tril)).sum()
     whitened = jax.value_and_grad(lambda u: target.log_density(location + scale_tril @ u) + log_det)
     wide, narrow = location.dtype, state.parameters.dtype
 
-    def step(state: _State, inputs: tuple[Array, Array]) -> tuple[_State, tuple[Array, _Bad]]:
+    def step(state: AdamState, inputs: tuple[Array, Array]) -> tuple[AdamState, tuple[Array, _Bad]]:
         base, step_size = inputs
 
         def push(parameters: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -157,81 +141,7 @@ def _train(
         bad = ~usable & ~jnp.isneginf(log_p)
         one = jnp.argmax(bad)
         found = _Bad(bad.sum(), location + scale_tril @ at[one], log_p[one] - log_det)
-        return _update(state, gradient, usable.any() & (2 * bad.sum() < len(bad)), step_size), (elbo, found)
+        return adam_step(state, gradient, usable.any() & (2 * bad.sum() < len(bad)), step_size), (elbo, found)
 
     state, (elbos, bad) = jax.lax.scan(step, state, (base, step_sizes))
     return state, elbos, bad
-
-
-def _update(
-    state: _State, gradient: Float[Array, " parameters"], trusted: Bool[Array, ""], step_size: Array
-) -> _State:
-    """Take the step if it is finite and the draws can be trusted; fall back to the average after three that
-    were not."""
-    change, optimiser = _optimiser().update(gradient, state.optimiser)
-    taken = state.parameters + step_size * state.step_scale * jnp.asarray(change)
-    good = jnp.isfinite(taken).all() & trusted
-    bad_in_row = jnp.where(good, 0, state.bad_in_row + 1)
-    back = bad_in_row == 3
-    kept = jnp.where(back, state.average, state.parameters)
-    parameters = jnp.where(good, taken, kept)
-    return _State(
-        parameters=parameters,
-        optimiser=jax.tree.map(
-            lambda new, old, initial: jnp.where(good, new, jnp.where(back, initial, old)),
-            optimiser,
-            state.optimiser,
-            _optimiser().init(state.parameters),
-        ),
-        average=_DECAY * state.average + (1 - _DECAY) * parameters,
-        step_scale=jnp.where(back, state.step_scale / 3, state.step_scale),
-        bad_in_row=jnp.where(back, 0, bad_in_row),
-        skipped=state.skipped + ~good,
-    )
-
-
-def _optimiser() -> optax.GradientTransformation:
-    return optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam(b2=0.99), optax.scale(-1.0))
-
-
-def _ravel(flow: Flow) -> tuple[Float[Array, " parameters"], Callable[[Array], Flow]]:
-    """The trainable parameters as one vector, and the flow as a function of it, both in single precision."""
-    single = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, flow)
-    arrays, rest = eqx.partition(single, trainable(flow))
-    vector, unravel = ravel_pytree(arrays)
-    return vector, lambda vector: eqx.combine(unravel(vector), rest)
-
-
-# Outside a program the same is done by NumPy: each small operation of JAX would be compiled.
-
-
-def _beginning(flow: Flow) -> _State:
-    """The state before the first step."""
-    arrays = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
-    vector = leaf(_single(np.concatenate([np.ravel(array) for array in arrays])))
-    optimiser = jax.eval_shape(_optimiser().init, vector)
-    zero = leaf(np.zeros((), int))
-    return _State(
-        parameters=vector,
-        optimiser=jax.tree.map(lambda a: leaf(np.zeros(a.shape, a.dtype)), optimiser),
-        average=vector,
-        step_scale=leaf(_single(np.ones(()))),
-        bad_in_row=zero,
-        skipped=zero,
-    )
-
-
-def _with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Flow:
-    """The flow with its trainable parameters taken from a vector."""
-    arrays, rest = eqx.partition(flow, trainable(flow))
-    leaves, structure = jax.tree.flatten(arrays)
-    ends = np.cumsum([array.size for array in leaves])
-    parts = np.split(vector, ends[:-1])
-    leaves = [
-        leaf(part.reshape(array.shape).astype(array.dtype)) for part, array in zip(parts, leaves, strict=True)
-    ]
-    return eqx.combine(jax.tree.unflatten(structure, leaves), rest)
-
-
-def _single(values: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-    return np.asarray(values, np.float32)

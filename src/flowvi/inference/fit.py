@@ -156,6 +156,7 @@ def _posterior(
         fitted,
         weighted,
         search.chains,
+        search.drift,
         search.modes,
         search.uncovered,
         draws=draws,

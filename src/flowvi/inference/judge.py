@@ -13,6 +13,7 @@ from flowvi.diagnostics.moments import moment_tails
 from flowvi.diagnostics.psis import khat_threshold
 from flowvi.inference.chains import LARGEST_DIVERGENT, LARGEST_RHAT, Chains
 from flowvi.inference.correct import LEAST_ESS, Weighted
+from flowvi.inference.drift import Drift
 from flowvi.inference.explore import AROUND, STARTS, Mode
 from flowvi.inference.reach import misses, reaches
 from flowvi.inference.tempering import PARTICLES
@@ -41,8 +42,9 @@ class Verdict:
         ess_ratio: effective sample size per draw of q.
         sd_log_weights: standard deviation of log p - log q over draws of q.
         moments: k-hat of the weighted first and second moment of every unconstrained coordinate.
-        drift: how far the mean of every unconstrained coordinate moved when Markov chains corrected the
-            weighted draws of q, in sds; empty where none were run.
+        drift: how far the mean of every unconstrained coordinate of the weighted draws of q is from where
+            Markov chains lead, in sds: those that the draws come from or, where weights carry, short ones;
+            empty where none were run.
         modes: what the starts found: how many starts, how many reached a mode, the modes' log densities and
             local evidence, and the places with mass that lie outside q.
         nonfinite: evaluations of the target that were NaN or +inf, or had a gradient that is not finite.
@@ -66,6 +68,7 @@ def judge(
     fitted: Weighted,
     weighted: Weighted,
     chains: Chains | None,
+    drift: Drift | None,
     modes: list[Mode],
     outside: list[Uncovered],
     *,
@@ -89,6 +92,7 @@ def judge(
         fitted: draws of q as it was fitted: their spread of log weights says how close q is.
         weighted: the draws that the posterior's are taken from, where there are no chains.
         chains: the Markov chains that they are taken from otherwise.
+        drift: where short chains moved the weighted draws, if any were run.
         outside: places with mass that the starts led to and q does not cover.
         draws: how many draws were asked for.
         converged: whether the optimiser had come to rest.
@@ -117,7 +121,10 @@ def judge(
                 "Draws of a defensive mixture around q give another evidence than the chains: "
                 f"{beyond.value:+.2f} ± {beyond.standard_error:.2f} of it may lie where they have not been.",
             )
-    elif beyond is not None and not reaches(beyond):
+    elif drift is not None:
+        level, of_drift = _of_drift(level, drift, coordinates)
+        reasons.append(of_drift)
+    if chains is None and beyond is not None and not reaches(beyond):
         reasons.append(
             "There are tails that q as fitted does not reach: beyond them lies "
             f"{beyond.value:.2f} ± {beyond.standard_error:.2f} of the evidence that it sees. So draws were "
@@ -175,7 +182,7 @@ def judge(
             name: (float(first), float(second))
             for name, first, second in zip(coordinates, *tails, strict=True)
         },
-        drift={} if chains is None else _drift(weighted, chains, coordinates),
+        drift=_moves(weighted, chains, drift, coordinates),
         modes=found,
         nonfinite=nonfinite,
     )
@@ -215,10 +222,33 @@ def _chains(chains: Chains) -> tuple[Level, str]:
     return level, f"Markov chains did not mix ({wanted} were needed): {facts}"
 
 
-def _drift(weighted: Weighted, chains: Chains, coordinates: tuple[str, ...]) -> dict[str, float]:
-    z = chains.z.reshape(-1, len(coordinates))
-    moved = (z.mean(axis=0) - weighted.weights @ weighted.z) / z.std(axis=0)
-    return dict(zip(coordinates, moved.tolist(), strict=True))
+def _of_drift(level: Level, drift: Drift, coordinates: tuple[str, ...]) -> tuple[Level, str]:
+    if drift.found.any():
+        worst = int(np.abs(np.where(drift.found, drift.off, 0)).argmax())
+        return "inconclusive" if level == "good" else level, (
+            f"Short Markov chains move the draws: the mean of '{coordinates[worst]}' is off by "
+            f"{drift.off[worst]:+.2f} ± {drift.error[worst]:.2f} sd."
+        )
+    if not drift.resolved:
+        return level, "Short Markov chains moved too little to tell whether means are off."
+    worst = int(np.abs(drift.off).argmax())
+    return level, (
+        "Short Markov chains find no mean off (the farthest seems to be by "
+        f"{drift.off[worst]:+.2f} ± {drift.error[worst]:.2f} sd)."
+    )
+
+
+def _moves(
+    weighted: Weighted, chains: Chains | None, drift: Drift | None, coordinates: tuple[str, ...]
+) -> dict[str, float]:
+    if chains is not None:
+        z = chains.z.reshape(-1, len(coordinates))
+        off = (weighted.weights @ weighted.z - z.mean(axis=0)) / z.std(axis=0)
+    elif drift is not None:
+        off = drift.off
+    else:
+        return {}
+    return dict(zip(coordinates, off.tolist(), strict=True))
 
 
 def _modes(

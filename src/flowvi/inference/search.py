@@ -12,7 +12,7 @@ from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import DensityError
 from flowvi.flows import Flow, Normal, whiten
 from flowvi.inference.approximation import Approximation
-from flowvi.inference.chains import CHAINS, Chains, run_chains, share_near, thinned
+from flowvi.inference.chains import CHAINS, NUTS_CHAINS, Chains, run_chains, share_near, thinned
 from flowvi.inference.correct import (
     LEAST_ESS,
     LEAST_PROPOSALS,
@@ -22,6 +22,7 @@ from flowvi.inference.correct import (
     weigh,
 )
 from flowvi.inference.density import Density
+from flowvi.inference.drift import Drift, drift
 from flowvi.inference.explore import Mode, Stray, climb_around, explore, starts
 from flowvi.inference.failure import EvaluationError
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian, mean_field
@@ -100,6 +101,7 @@ class Search:
         endless: coordinates along which the density does not fall off, or whose scale grew too large.
         converged: whether the last stage came to rest.
         chains: Markov chains, where weights did not carry.
+        drift: where short chains moved weighted draws that are not all but exact.
         uncovered: places with mass outside q.
         tempered: whether particles were sent out to find more of them.
         audited: whether all of that was looked for.
@@ -112,6 +114,7 @@ class Search:
         self.strays: list[Stray] = []
         self.gaussian = Gaussian(np.zeros(dim), np.eye(dim))
         self.chains: Chains | None = None
+        self.drift: Drift | None = None
         self.uncovered: list[Uncovered] = []
         self.audited = False
         self.endless: tuple[str, ...] = ()
@@ -310,12 +313,13 @@ class Search:
         self._use(weighted_by_evidence(self._density, normal, weights, self._rng))
 
     def repair(self, weighted: Weighted) -> None:
-        """Markov chains where importance weights do not carry: in the base space of the flow and, where those
-        do not mix, in the coordinates of the Gaussian."""
-        enough = weighted.carry(self._least) or self.endless or self._interrupted
-        if enough or self._ledger.exhausted():
+        """Markov chains where importance weights do not carry, or short chains move their draws: in the base
+        space of the flow and, where those do not mix, in the coordinates of the Gaussian."""
+        if self.endless or self._interrupted or self._ledger.exhausted():
             return
         try:
+            if weighted.carry(self._least) and not self._drifts(weighted):
+                return
             self._ledger.enter("correct")
             self.audited = False
             starts = weighted.z[unique_draws(weighted, CHAINS, self._rng)]
@@ -328,7 +332,8 @@ class Search:
                 if self.chains is None or not (self.chains.mixed or self._ledger.exhausted()):
                     gaussian = gaussian_proposal(self.gaussian)
                     hmc = self.chains
-                    for nuts in run_chains(self._density, gaussian, starts, "nuts", self._rng, self._draws):
+                    few = starts[:NUTS_CHAINS]
+                    for nuts in run_chains(self._density, gaussian, few, "nuts", self._rng, self._draws):
                         better = hmc is None or nuts.mixing.worst_rhat < hmc.mixing.worst_rhat
                         self.chains = nuts if better else hmc
             self._climb_around()
@@ -337,6 +342,15 @@ class Search:
             self._interrupt(": Markov chains were cut short" if self._ledger.stage == "correct" else "")
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self._end(error)
+
+    def _drifts(self, weighted: Weighted) -> bool:
+        """Whether short chains move the weighted draws; weights that are all but constant leave no doubt."""
+        if weighted.nearly_constant:
+            return False
+        self._ledger.enter("judge")
+        with np.errstate(all="ignore"):
+            self.drift = drift(self._density, self.q.with_normal_base(), weighted, self._rng)
+        return bool(self.drift.found.any())
 
     def _climb_around(self) -> None:
         """More places, from around q."""
