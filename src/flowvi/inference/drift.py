@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from flowvi.inference.correct import Weighted
 from flowvi.inference.density import Density
@@ -50,7 +50,7 @@ class Drift(NamedTuple):
     @property
     def found(self) -> Bool[np.ndarray, " dim"]:
         """The coordinates whose mean is off by more than 0.1 sd, beyond what chance would do."""
-        most = norm.isf(_FALSE_ALARMS / 2 / len(self.off)) * self.error
+        most = -ndtri(_FALSE_ALARMS / 2 / len(self.off)) * self.error
         return (self.kept < _MOST_KEPT) & (np.abs(self.off) > np.maximum(_WORTHWHILE, most))
 
 
