@@ -1,1 +1,0 @@
-"""Densities of data by exact maximum likelihood."""
