@@ -51,6 +51,11 @@ class Compiled:
         return eqx.filter_jit(self._function, compiler_options=_options())  # pyright: ignore[reportCallIssue]
 
 
+def meanwhile(function: Callable[[], object]) -> None:
+    """Call a function on the thread that compiles, after what waits there."""
+    _worker().submit(function)
+
+
 @functools.cache
 def _worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "flowvi-compile")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -40,12 +40,17 @@ def mixing(draws: Float[np.ndarray, "iterations chains scalars"]) -> Mixing:
         >>> bool(mixing(draws).worst_rhat < 1.01)
         True
     """
-    # importing it takes seconds, which only chains should cost
-    from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportUsage]
-
+    array_stats = import_arviz()
     by_chain = np.moveaxis(draws, 0, 1)
     with np.errstate(all="ignore"):
         rhat = array_stats.rhat(by_chain, method="rank", chain_axis=0, draw_axis=1)
         bulk = array_stats.ess(by_chain, method="bulk", chain_axis=0, draw_axis=1)
         tail = array_stats.ess(by_chain, method="tail", prob=(0.05, 0.95), chain_axis=0, draw_axis=1)
     return Mixing(np.asarray(rhat), np.minimum(bulk, tail))
+
+
+def import_arviz() -> Any:
+    """`array_stats` of arviz-stats, whose import takes seconds that only chains should cost."""
+    from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportUsage]
+
+    return array_stats

@@ -14,6 +14,7 @@ from flowvi.inference.correct import (
     with_best_tails,
 )
 from flowvi.inference.density import Density
+from flowvi.inference.explore import Mode, Stray
 from flowvi.inference.proposal import Proposal
 from flowvi.inference.reach import mass_beyond, reaches
 
@@ -26,6 +27,7 @@ class Approximation:
         fitted: weighted draws of q as it was fitted; None before they are made.
         weighted: weighted draws, enough for the unique draws wanted where that can be had; None likewise.
         beyond: posterior mass that draws of q do not see; None where it was not looked for.
+        negligible: places that starts led to, outside q, at which there is no mass.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Approximation:
         self.fitted = fitted
         self.weighted: Weighted | None = None
         self.beyond: Estimate | None = None
+        self.negligible: list[Mode | Stray] = []
         self._as_fitted = proposal
         self._begun: Weighted | None = None
         self._density = density

@@ -15,13 +15,14 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy.special import gammaincinv
 
 from flowvi.bijections import Bijection
-from flowvi.compiling import Compiled
-from flowvi.diagnostics.mixing import Mixing, mixing
+from flowvi.compiling import Compiled, meanwhile
+from flowvi.diagnostics.mixing import Mixing, import_arviz, mixing
 from flowvi.flows import DefensiveNormal
 from flowvi.inference.correct import LEAST_ESS
 from flowvi.inference.density import VALUES, Density, scalar_log_density
 from flowvi.inference.gaussian import Gaussian
-from flowvi.inference.proposal import Proposal
+from flowvi.inference.proposal import Proposal, base_log_prob
+from flowvi.inference.single_precision import flow_in_single_precision
 from flowvi.targets.base import Target
 
 CHAINS = 32
@@ -39,8 +40,10 @@ _BLOCK = 10
 """Iterations in one compiled call."""
 
 _CHECK = 10
-_CHECK_GROWTH = 1.4
-"""Blocks before the first look at the mixing, and by what factor they have grown at every further one."""
+_CHECK_GROWTH = (1.15, 2.0)
+_AIM = 1.05
+"""Blocks before the first look at the mixing; the next is when they seem to be enough, by a margin, within
+these factors."""
 
 _WARMUP = (5, 6, 6)
 """Blocks in the windows of the warm-up; the metric is estimated after each."""
@@ -118,11 +121,12 @@ class _State(NamedTuple):
 
 
 class _Trace(NamedTuple):
-    """Of one block; `position` is z in the base space."""
+    """Of one block; `position` is z in the base space, `log_det` that of the map at it."""
 
     z: Float[np.ndarray, "iterations chains dim"]
     log_density: Float[np.ndarray, "iterations chains"]
     position: Float[np.ndarray, "iterations chains dim"]
+    log_det: Float[np.ndarray, "iterations chains"]
     acceptance: Float[np.ndarray, "iterations chains"]
     divergent: Bool[np.ndarray, "iterations chains"]
 
@@ -133,6 +137,18 @@ def thinned(chains: Chains, draws: int) -> tuple[np.ndarray, np.ndarray]:
     iterations, count, _ = chains.z.shape
     kept = np.linspace(0, iterations - 1, min(-(-draws // count), iterations)).round().astype(int)
     return chains.z[kept], chains.log_density[kept]
+
+
+def compile_ahead(target: Target, proposal: Proposal) -> None:
+    """Compile what HMC in the base space of q will need, while something else is done."""
+    exact = proposal.parts()[0].bijection()
+    bijection = flow_in_single_precision(exact)
+    base, each = np.zeros((CHAINS, target.dim)), np.zeros(CHAINS)
+    lengths, steps, metric = np.ones(_BLOCK, int), np.ones(_BLOCK), np.eye(target.dim)
+    _begin.ahead(target, exact, bijection, base)
+    state = jax.tree.map(jnp.asarray, _State(base, each, base))
+    _block.ahead(target, bijection, "hmc", state, jax.random.key(0), lengths, steps, metric)
+    meanwhile(import_arviz)
 
 
 def run_chains(
@@ -168,14 +184,15 @@ def run_chains(
             divergences += int(trace.divergent.sum())
             if density.ledger.exhausted():
                 break
-        check = math.ceil(_CHECK_GROWTH * len(z))
         drawn, values = np.concatenate(z), np.concatenate(log_density)
         mixed = mixing(np.concatenate([drawn, values[..., None]], axis=-1))
         chains = Chains(drawn, values, divergences, mixed, kernel)
         yield chains
         spent = ensemble.gradients
         # what is asked for comes in proportion to what is spent
-        needed = spent * _ENOUGH_ESS / max(mixed.least_ess, 1)
+        missing = _ENOUGH_ESS / max(mixed.least_ess, 1)
+        needed = spent * missing
+        check = math.ceil(len(z) * np.clip(_AIM * missing, *_CHECK_GROWTH))
         density.ledger.show(seconds_left=ensemble.seconds * (needed / spent - 1))
         hopeless = not chains.mixed and len(drawn) >= _TRIED and needed > _HOPELESS * _MOST_GRADIENTS
         enough = chains.mixed and mixed.least_ess >= _ENOUGH_ESS and values.size >= draws
@@ -200,7 +217,8 @@ class _Ensemble:
         self._density = density
         self._parts = proposal.parts()
         self._weights = proposal.part_weights()
-        self._bijections = [part.bijection() for part in self._parts]
+        self._exact = [part.bijection() for part in self._parts]
+        self._bijections = [flow_in_single_precision(bijection) for bijection in self._exact]
         self._defensive = proposal.with_base(DefensiveNormal(dim))
         self._kernel: Kernel = kernel
         self._rng = rng
@@ -219,19 +237,19 @@ class _Ensemble:
     def advance(self) -> _Trace:
         """A block of local moves, from wherever the chains jumped to before."""
         k = int(self._rng.choice(len(self._parts), p=self._weights))
-        part, bijection = self._parts[k], self._bijections[k]
+        exact, bijection = self._exact[k], self._bijections[k]
         target, chains = self._density.target, len(self._z)
         call = self._density.journal.call
-        state = call(_begin, target, bijection, part.pull(self._z)[0], like=_State._make([0, 0, 0]))
+        state = call(_begin, target, exact, bijection, self._z, like=_State._make([0, 0, 0]))
         key = jax.random.key(int(self._rng.integers(2**63)))
         lengths, steps = self._trajectories()
         arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
-        trace, spent = call(_block, *arguments, like=((0,) * 5, 0))
+        trace, spent = call(_block, *arguments, like=((0,) * 6, 0))
         trace = _Trace._make(map(np.asarray, trace))
         spent = chains + int(np.asarray(spent).sum())
         self.gradients += spent
         self._density.ledger.spend(spent)
-        self._z = self._jump(trace.z[-1], trace.log_density[-1])
+        self._z = self._jump(trace)
         return trace
 
     def adapt(self, blocks: int) -> None:
@@ -273,10 +291,9 @@ class _Ensemble:
         steps = usual * factors
         return np.clip(np.ceil(trajectories / steps), 1, most).astype(int), steps
 
-    def _jump(
-        self, z: Float[np.ndarray, "chains dim"], log_density: Float[np.ndarray, " chains"]
-    ) -> Float[np.ndarray, "chains dim"]:
-        """Let every chain jump to one of many draws of a defensive mixture m around q, or stay.
+    def _jump(self, trace: _Trace) -> Float[np.ndarray, "chains dim"]:
+        """Let every chain jump from its last place to one of many draws of a defensive mixture m around q, or
+        stay.
 
         The new place is chosen among the current one and the draws with probabilities in proportion to
         p / m, which leaves the target unchanged whatever m is. Chains come into modes and tails this way
@@ -285,17 +302,24 @@ class _Ensemble:
         Source: iterated sampling importance resampling, Andrieu, Lee & Vihola 2018, section 2; with a flow
         and local moves, Samsonov et al. 2022 (arXiv 2111.02702), algorithm 2.
         """
+        z = trace.z[-1]
         chains, dim = z.shape
         # far draws overflow on their way through a flow, and have weight zero
         with np.errstate(all="ignore"):
             drawn, log_m = self._defensive(self._rng, VALUES)
             log_weights = self._density.value(drawn) - log_m
-            here = log_density - self._defensive.log_prob(z)
+            here = trace.log_density[-1] - self._log_defensive(trace)
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf).reshape(chains, -1)
         log_weights = np.concatenate([here[:, None], log_weights], axis=1)
         chosen = (log_weights + self._rng.gumbel(size=log_weights.shape)).argmax(axis=1)
         places = np.concatenate([z[:, None], drawn.reshape(chains, -1, dim)], axis=1)
         return places[np.arange(chains), chosen]
+
+    def _log_defensive(self, trace: _Trace) -> Float[np.ndarray, " chains"]:
+        """log m at the last places, which the moves of a single part have found already."""
+        if len(self._parts) > 1:
+            return self._defensive.log_prob(trace.z[-1])
+        return base_log_prob(self._defensive.base, trace.position[-1]) - trace.log_det[-1]
 
 
 def _shrunk_covariance(
@@ -317,7 +341,9 @@ def _base_density(target: Target, bijection: Bijection, u: Float[Array, " dim"])
 
 
 @Compiled
-def _begin(target: Target, bijection: Bijection, base: Array) -> _State:
+def _begin(target: Target, exact: Bijection, bijection: Bijection, z: Array) -> _State:
+    """At z, by the inverse of the exact map."""
+    base = jax.vmap(exact.inverse_and_log_det)(z)[0]
     value, grad = jax.vmap(jax.value_and_grad(lambda u: _base_density(target, bijection, u)))(base)
     return _State(base, value, grad)
 
@@ -348,7 +374,7 @@ def _block(
         state = _State(new.position, new.logdensity, new.logdensity_grad)
         z, log_det = bijection.forward_and_log_det(state.position)
         value = state.logdensity - log_det
-        trace = z, value, state.position, info.acceptance_rate, info.is_divergent
+        trace = z, value, state.position, log_det, info.acceptance_rate, info.is_divergent
         return state, (trace, info.num_integration_steps)
 
     def iteration(state: _State, inputs: tuple[Array, Array, Array]) -> tuple[_State, tuple]:

@@ -13,6 +13,7 @@ from flowvi.errors import DensityError
 from flowvi.flows import Flow, Normal, whiten
 from flowvi.inference.approximation import Approximation
 from flowvi.inference.chains import CHAINS, NUTS_CHAINS, Chains, run_chains, share_near, thinned
+from flowvi.inference.chains import compile_ahead as compile_chains_ahead
 from flowvi.inference.correct import (
     LEAST_ESS,
     LEAST_PROPOSALS,
@@ -211,8 +212,7 @@ class Search:
                     missed = []
                 several = len(self.q.proposal.parts()) > 1
                 unsure = several and not (self.tempered and weighted.carry(self._least))
-                stop = self.endless or self._interrupted or self._ledger.exhausted()
-                if stop or not (missed or unsure):
+                if self._over or not (missed or unsure):
                     break
                 with np.errstate(all="ignore"):
                     tail = sum(place.share for place in missed) < _TAIL_OF_A_FLOW
@@ -233,6 +233,11 @@ class Search:
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self._end(error)
         return weighted
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing that takes long is to be begun."""
+        return bool(self.endless) or self._interrupted or self._ledger.exhausted()
 
     def _trained_further(self, weighted: Weighted) -> Weighted | None:
         """Weighted draws of q after more training; None, and q as it was, where that brings nothing."""
@@ -315,7 +320,7 @@ class Search:
     def repair(self, weighted: Weighted) -> None:
         """Markov chains where importance weights do not carry, or short chains move their draws: in the base
         space of the flow and, where those do not mix, in the coordinates of the Gaussian."""
-        if self.endless or self._interrupted or self._ledger.exhausted():
+        if self._over:
             return
         try:
             if weighted.carry(self._least) and not self._drifts(weighted):
@@ -373,7 +378,11 @@ class Search:
             # far draws of a defensive base reach other modes, but do not draw from them
             covering = self.chains is not None or weighted.carry(self._least)
             q = self.q.proposal if covering else self.q.with_normal_base()
+            # what counted for nothing beside this q does not have to be weighed again
+            known = self.q.negligible
+            found = [start for start in found if not any(start is one for one in known)]
             places = uncovered(self._density, q, log_evidence, found, self._rng)
+            known += [start for start in found if not any(start.location is p.location for p in places)]
             self.uncovered = [place for place in places if not self._visited(place)]
         # an interrupt may have come before tails were looked for
         self.audited = self.q.beyond is not None or self.q.defensive
@@ -495,6 +504,8 @@ class Search:
             self.converged = even and self.q.carries(MOST_PROPOSALS)
             if self.converged or (poor and number >= _FEW_ROUNDS) or self._ledger.exhausted():
                 return True
+            if number == _FEW_ROUNDS - 1 and fitted.ess_ratio < _POOR_FLOW:
+                compile_chains_ahead(self._density.target, self.q.proposal)
         self.converged = self.converged or 0 < number < _MOST_ROUNDS
         return number > 0
 
