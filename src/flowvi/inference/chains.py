@@ -40,7 +40,7 @@ _BLOCK = 10
 """Iterations in one compiled call."""
 
 _CHECK = 10
-_CHECK_GROWTH = (1.15, 2.0)
+_CHECK_GROWTH = (1.15, 1.5)
 _AIM = 1.05
 """Blocks before the first look at the mixing; the next is when they seem to be enough, by a margin, within
 these factors."""
@@ -68,6 +68,11 @@ _LOG_SMALL_STEPS = (math.log(0.02), math.log(0.5))
 _SMALL_SHARE = 0.3
 """Factors on the step size, by iteration, and the share of small ones: where the density is much narrower
 than elsewhere only small steps are accepted, and chains that take none would stay there."""
+
+_NEVER_HELD = 0.6
+_SMALL_SHARE_THEN = 0.1
+"""Acceptance of usual steps, in every chain of the last window of the warm-up, from which few small steps are
+taken: nowhere were they needed."""
 
 _TRAJECTORY = 2.0
 """Length of a trajectory in standard coordinates, about a third of the period of a standard normal."""
@@ -129,6 +134,14 @@ class _Trace(NamedTuple):
     log_det: Float[np.ndarray, "iterations chains"]
     acceptance: Float[np.ndarray, "iterations chains"]
     divergent: Bool[np.ndarray, "iterations chains"]
+
+
+class _Trajectories(NamedTuple):
+    """Of the iterations of a block: numbers of steps, their size, and whether that is a small one."""
+
+    lengths: Int[np.ndarray, " block"]
+    steps: Float[np.ndarray, " block"]
+    small: Bool[np.ndarray, " block"]
 
 
 def thinned(chains: Chains, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -225,6 +238,7 @@ class _Ensemble:
         self._began = time.monotonic()
         self._metric = np.eye(dim)
         self._log_step = np.log(0.5 * dim**-0.25)
+        self._small_share = _SMALL_SHARE
         self.gradients = 0
         self._blocks: list[float] = []
         self._z = starts
@@ -236,13 +250,16 @@ class _Ensemble:
 
     def advance(self) -> _Trace:
         """A block of local moves, from wherever the chains jumped to before."""
+        return self._advance(self._trajectories())
+
+    def _advance(self, trajectories: _Trajectories) -> _Trace:
         k = int(self._rng.choice(len(self._parts), p=self._weights))
         exact, bijection = self._exact[k], self._bijections[k]
         target, chains = self._density.target, len(self._z)
         call = self._density.journal.call
         state = call(_begin, target, exact, bijection, self._z, like=_State._make([0, 0, 0]))
         key = jax.random.key(int(self._rng.integers(2**63)))
-        lengths, steps = self._trajectories()
+        lengths, steps, _ = trajectories
         arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
         trace, spent = call(_block, *arguments, like=((0,) * 6, 0))
         trace = _Trace._make(map(np.asarray, trace))
@@ -254,33 +271,36 @@ class _Ensemble:
 
     def adapt(self, blocks: int) -> None:
         """A window of the warm-up: the step size after every block, the metric at its end."""
-        seen, steps = [], []
+        seen, steps, usual = [], [], []
         for number in range(blocks):
             if self._density.ledger.exhausted():
                 return
             began = self.seconds
-            trace = self.advance()
+            trajectories = self._trajectories()
+            trace = self._advance(trajectories)
             self._blocks.append(self.seconds - began)
             # the first has the compiling in it
             left = max(_USUAL_BLOCKS - len(self._blocks), 0) * float(np.median(self._blocks[-3:]))
             self._density.ledger.show(seconds_left=left)
-            acceptance = float(np.nan_to_num(trace.acceptance).mean())
-            self._log_step += _GAIN / np.sqrt(1 + number) * (acceptance - _ACCEPTANCE)
+            acceptance = np.nan_to_num(trace.acceptance)
+            self._log_step += _GAIN / np.sqrt(1 + number) * float(acceptance.mean() - _ACCEPTANCE)
+            usual.append(acceptance[~trajectories.small])
             seen.append(trace.position)
             steps.append(self._log_step)
         # the last steps are noisy about the right one
         self._log_step = float(np.mean(steps[blocks // 2 :]))
+        held = np.concatenate(usual).mean(axis=0).min() < _NEVER_HELD
+        self._small_share = _SMALL_SHARE if held else _SMALL_SHARE_THEN
         # in the base space of one part of a mixture the chains of all are no ellipsoid
         if len(self._parts) == 1:
             self._metric = _shrunk_covariance(np.concatenate(seen[1:]))
 
-    def _trajectories(self) -> tuple[Int[np.ndarray, " block"], Float[np.ndarray, " block"]]:
-        """Numbers of steps and step sizes of the iterations of a block."""
+    def _trajectories(self) -> _Trajectories:
         usual = np.exp(self._log_step)
         if self._kernel == "nuts":
             # which finds its own length, a long one where steps are small
-            return np.ones(_BLOCK, int), np.full(_BLOCK, usual)
-        small = self._rng.uniform(size=_BLOCK) < _SMALL_SHARE
+            return _Trajectories(np.ones(_BLOCK, int), np.full(_BLOCK, usual), np.zeros(_BLOCK, bool))
+        small = self._rng.uniform(size=_BLOCK) < self._small_share
         factors = np.where(
             small,
             np.exp(self._rng.uniform(*_LOG_SMALL_STEPS, _BLOCK)),
@@ -289,7 +309,7 @@ class _Ensemble:
         trajectories = _TRAJECTORY * self._rng.uniform(*_TRAJECTORY_JITTER, _BLOCK)
         most = min(2 * np.ceil(_TRAJECTORY / usual), _MOST_STEPS)
         steps = usual * factors
-        return np.clip(np.ceil(trajectories / steps), 1, most).astype(int), steps
+        return _Trajectories(np.clip(np.ceil(trajectories / steps), 1, most).astype(int), steps, small)
 
     def _jump(self, trace: _Trace) -> Float[np.ndarray, "chains dim"]:
         """Let every chain jump from its last place to one of many draws of a defensive mixture m around q, or

@@ -51,6 +51,12 @@ class Proposal(ABC):
         """The same map, or maps, from another base."""
 
     @abstractmethod
+    def draws_from(
+        self, base: Distribution, rng: np.random.Generator, n: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """n draws from another base, (n, dim); their log density, and that under q itself, (n,) each."""
+
+    @abstractmethod
     def flow(self) -> Flow:
         """q itself."""
 
@@ -92,6 +98,13 @@ class MappedProposal(Proposal):
 
     def with_base(self, base: Distribution) -> MappedProposal:
         return replace(self, base=base)
+
+    def draws_from(
+        self, base: Distribution, rng: np.random.Generator, n: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        drawn = base_draws(base, rng, n)
+        z, log_det = self.push(drawn)
+        return z, base_log_prob(base, drawn) - log_det, base_log_prob(self.base, drawn) - log_det
 
     def flow(self) -> Flow:
         return Flow(self.base, self.bijection())
@@ -136,6 +149,12 @@ class MixtureProposal(Proposal):
 
     def with_base(self, base: Distribution) -> MixtureProposal:
         return replace(self, base=base, mixed=tuple(part.with_base(base) for part in self.mixed))
+
+    def draws_from(
+        self, base: Distribution, rng: np.random.Generator, n: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        z, log_other = self.with_base(base)(rng, n)
+        return z, log_other, self.log_prob(z)
 
     def flow(self) -> Flow:
         dim = self.base.dim

@@ -45,11 +45,11 @@ def mass_beyond(
 def _terms(
     density: Density, proposal: Proposal, log_evidence: float, rng: np.random.Generator
 ) -> Float[np.ndarray, " probes"]:
-    z, log_m = proposal.with_base(DefensiveNormal(proposal.base.dim))(rng, _PROBES)
+    z, log_m, log_q = proposal.draws_from(DefensiveNormal(proposal.base.dim), rng, _PROBES)
     log_p = density.value_in_time(z)
-    z, log_m = z[: len(log_p)], log_m[: len(log_p)]
+    log_m, log_q = log_m[: len(log_p)], log_q[: len(log_p)]
     log_p = np.where(np.isfinite(log_p), log_p, -np.inf) - log_evidence
-    return np.exp(log_p - log_m) - np.exp(proposal.log_prob(z) - log_m)
+    return np.exp(log_p - log_m) - np.exp(log_q - log_m)
 
 
 def reaches(beyond: Estimate) -> bool:
