@@ -147,7 +147,7 @@ def test_chains_that_never_meet_have_not_mixed():
     assert not chains.mixed
     assert chains.mixing.worst_rhat > 1.5
     # given up, rather than run to the end
-    assert len(chains.z) <= 500
+    assert len(chains.z) <= 600
 
 
 def test_one_dimension_with_a_wall():
@@ -189,9 +189,9 @@ def steps(monkeypatch):
     trajectories = _Ensemble._trajectories
 
     def noted(ensemble):
-        lengths, sizes = trajectories(ensemble)
-        seen.append(lengths)
-        return lengths, sizes
+        found = trajectories(ensemble)
+        seen.append(found.lengths)
+        return found
 
     monkeypatch.setattr(_Ensemble, "_trajectories", noted)
     return seen

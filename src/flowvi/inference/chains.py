@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy.special import gammaincinv
 
 from flowvi.bijections import Bijection
+from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled, meanwhile
 from flowvi.diagnostics.mixing import Mixing, import_arviz, mixing
 from flowvi.flows import DefensiveNormal
@@ -159,7 +160,7 @@ def compile_ahead(target: Target, proposal: Proposal) -> None:
     base, each = np.zeros((CHAINS, target.dim)), np.zeros(CHAINS)
     lengths, steps, metric = np.ones(_BLOCK, int), np.ones(_BLOCK), np.eye(target.dim)
     _begin.ahead(target, exact, bijection, base)
-    state = jax.tree.map(jnp.asarray, _State(base, each, base))
+    state = _State(leaf(base), leaf(each), leaf(base))
     _block.ahead(target, bijection, "hmc", state, jax.random.key(0), lengths, steps, metric)
     meanwhile(import_arviz)
 
