@@ -11,10 +11,11 @@ from stages import density_of, target_of
 from flowvi import Budget, flows
 from flowvi.bijections import trainable
 from flowvi.diagnostics.mixing import Mixing, mixing
-from flowvi.flows import Normal
+from flowvi.flows import Normal, whiten
 from flowvi.inference.chains import CHAINS, Chains, _Ensemble, run_chains, thinned
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import MixtureProposal, flow_proposal, gaussian_proposal
+from flowvi.inference.single_precision import flow_in_single_precision
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -42,12 +43,14 @@ COUNT = 32
 
 
 def some_flow(size=0.2):
-    """A map that has nothing to do with the target, with a log determinant far from constant."""
+    """A map that has nothing to do with the target, with a log determinant far from constant; whitened, so
+    that chains take its flow in float32."""
     flow = flows.real_nvp(2, key=0, layers=2, width=8)
     parameters, rest = eqx.partition(flow, trainable(flow))
     rng = np.random.default_rng(0)
     moved = jax.tree.map(lambda a: jnp.asarray(a + size * rng.standard_normal(a.shape)), parameters)
-    return flow_proposal(eqx.combine(moved, rest))
+    whitening = np.array([0.1, -0.2]), np.array([[1.1, 0.0], [0.2, 0.9]])
+    return flow_proposal(whiten(eqx.combine(moved, rest), *whitening))
 
 
 def off_gaussian():
@@ -226,3 +229,24 @@ def test_thinned_chains_are_evenly_spaced(iterations, draws, kept):
 def test_what_counts_as_mixed(rhat, ess, mixed):
     chains = numbered(10, 4)._replace(mixing=Mixing(np.array([1.0, rhat]), np.array([6000.0, ess])))
     assert chains.mixed is mixed
+
+
+def test_a_flow_in_single_precision_is_exact_to_its_rounding_on_the_whitened_scale():
+    location, scale = np.array([1e6, -3.0]), np.diag([1e-3, 1e4])
+    flow = whiten(some_flow().flow(), location, scale)
+    narrow = flow_in_single_precision(flow.bijection)
+    e = np.random.default_rng(0).standard_normal((200, 2))
+    z, log_det = jax.vmap(flow.bijection.forward_and_log_det)(e)
+    close, close_log_det = jax.vmap(narrow.forward_and_log_det)(e)
+    assert close.dtype == close_log_det.dtype == np.float64
+    off = np.abs(close - z) / np.diag(scale)
+    # rounded to float32 where the spread is one, and nowhere else
+    assert 1e-9 < off.max() < 1e-5
+    np.testing.assert_allclose(close_log_det, log_det, atol=1e-5)
+    back, _ = jax.vmap(narrow.inverse_and_log_det)(close)
+    np.testing.assert_allclose(back, e, atol=1e-5)
+
+
+def test_a_map_that_is_no_whitened_flow_stays_as_it_is():
+    bijection = off_gaussian().bijection()
+    assert flow_in_single_precision(bijection) is bijection

@@ -10,7 +10,13 @@ from flowvi import flows
 from flowvi.flows import DefensiveNormal, MultivariateT, Normal, WideNormal
 from flowvi.inference.density import VALUES
 from flowvi.inference.gaussian import Gaussian
-from flowvi.inference.proposal import base_draws, base_log_prob, flow_proposal, gaussian_proposal
+from flowvi.inference.proposal import (
+    MixtureProposal,
+    base_draws,
+    base_log_prob,
+    flow_proposal,
+    gaussian_proposal,
+)
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -45,6 +51,18 @@ def test_a_proposal_with_another_base_is_the_same_map(base):
     z, log_q = proposal(np.random.default_rng(0), 20)
     np.testing.assert_allclose(proposal.log_prob(z), log_q, rtol=1e-10)
     np.testing.assert_allclose(proposal.flow().log_prob(z), log_q, rtol=1e-9)
+
+
+@each_base
+@pytest.mark.parametrize("parts", [1, 2])
+def test_draws_from_another_base_come_with_both_densities(base, parts):
+    gaussians = [Gaussian(np.full(3, k), np.tril(np.full((3, 3), 0.5)) + np.eye(3)) for k in (1.0, -2.0)]
+    mixed = tuple(gaussian_proposal(gaussian) for gaussian in gaussians[:parts])
+    q = mixed[0] if parts == 1 else MixtureProposal(mixed[0].base, mixed, np.array([0.3, 0.7]))
+    z, log_other, log_q = q.draws_from(base, np.random.default_rng(0), 20)
+    np.testing.assert_array_equal(z, q.with_base(base)(np.random.default_rng(0), 20)[0])
+    np.testing.assert_allclose(log_other, q.with_base(base).log_prob(z), rtol=1e-9)
+    np.testing.assert_allclose(log_q, q.log_prob(z), rtol=1e-9)
 
 
 @pytest.mark.parametrize("n", [1, VALUES, 3 * VALUES + 7])

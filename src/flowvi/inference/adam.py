@@ -105,4 +105,5 @@ def with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Flo
 
 
 def single_precision(values: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+    """The same numbers in float32, in which flows are trained."""
     return np.asarray(values, np.float32)
