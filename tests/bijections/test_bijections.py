@@ -15,12 +15,17 @@ from table import CONDITION_DIM, FLOWS, IDENTITY_AT_START, ORDER_MATTERS, SEVERA
 
 TABLE = FLOWS | SUPPORTS
 DOUBLE, SINGLE = True, False
-CASES = [(name, dim, precision) for name in TABLE for dim in (1, 2) for precision in (SINGLE, DOUBLE)]
+CASES = [
+    (name, dim, precision)
+    for name in TABLE
+    # most of the time of these tests is spent compiling, and one coordinate in float64 teaches nothing new
+    for dim, precision in ((1, SINGLE), (2, DOUBLE), (2, SINGLE))
+]
 CASES += [(name, 5, DOUBLE) for name in ORDER_MATTERS]
 NEAR = 5
 """How many of the points are drawn from a normal; the next are far."""
 FAR = 3
-NODES = np.linspace(-9, 9, 1001)
+NODES = np.linspace(-9, 9, 301)
 """The last points, where there is one coordinate: to integrate over."""
 ROUND_TRIP = {DOUBLE: 1e-12, SINGLE: 1e-4}
 """Allowed error of x, times the local condition number, and of y."""
