@@ -10,6 +10,7 @@ from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
 from flowvi.bijections.cholesky import CholeskyCov as CholeskyCov
 from flowvi.bijections.coupling import Coupling as Coupling
+from flowvi.bijections.estimated import HasEstimatedLogDet as HasEstimatedLogDet
 from flowvi.bijections.identity import Identity as Identity
 from flowvi.bijections.interval import Interval as Interval
 from flowvi.bijections.interval import LowerBounded as LowerBounded
