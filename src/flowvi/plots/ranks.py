@@ -1,24 +1,19 @@
-"""Pictures, by matplotlib, which is only imported when one is drawn."""
+"""Pictures of the ranks that simulation-based calibration gives."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Int
 
 from flowvi.diagnostics.uniformity import ecdf_band, ecdf_counts
-from flowvi.errors import DependencyError
+from flowvi.plots.panels import BAND, INK, OFF, outer_labels, panels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_INK, _OFF, _BAND = "#204060", "#b02020", "#d8dee6"
-_COLUMNS = 4
 
 
 def rank_histograms(ranks: Mapping[str, Int[np.ndarray, " N"]], draws: int) -> Figure:
@@ -34,7 +29,7 @@ def rank_histograms(ranks: Mapping[str, Int[np.ndarray, " N"]], draws: int) -> F
 
     Source: Talts et al. 2018, section 4.1 (arXiv 1804.06788).
     """
-    figure, axes = _panels(len(ranks))
+    figure, axes = panels(len(ranks))
     for axis, (label, values) in zip(axes, ranks.items(), strict=True):
         edges = _bins(len(values), draws)
         counts = np.histogram(values, edges)[0]
@@ -42,13 +37,13 @@ def rank_histograms(ranks: Mapping[str, Int[np.ndarray, " N"]], draws: int) -> F
         share = np.diff(edges) / (draws + 1)
         tail = 0.025 / len(share)
         low, high = (scipy.stats.binom.ppf(q, len(values), share) for q in (tail, 1 - tail))
-        axis.stairs(high, edges, baseline=low, fill=True, color=_BAND)
+        axis.stairs(high, edges, baseline=low, fill=True, color=BAND)
         axis.stairs(len(values) * share, edges, color="white")
         outside = (counts < low) | (counts > high)
-        colors = np.where(outside, _OFF, _INK)
+        colors = np.where(outside, OFF, INK)
         axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=colors, alpha=0.55)
         axis.set(title=label, xlim=(edges[0], edges[-1]), ylim=(0, None))
-    _outer(figure, axes, "rank of the true value", "data sets")
+    outer_labels(figure, axes, "rank of the true value", "data sets")
     return figure
 
 
@@ -66,18 +61,18 @@ def ecdf_differences(ranks: Mapping[str, Int[np.ndarray, " N"]], draws: int, tes
 
     Source: Saeilynoja, Buerkner, Vehtari 2022 (arXiv 2103.10522).
     """
-    figure, axes = _panels(len(ranks))
+    figure, axes = panels(len(ranks))
     for axis, (label, values) in zip(axes, ranks.items(), strict=True):
         n, counts = len(values), ecdf_counts(values, draws)
         one, all_ = ecdf_band(n, draws), ecdf_band(n, draws, 1 - 0.05 / tests)
         x = one.points
-        axis.fill_between(x, one.lower / n - x, one.upper / n - x, step="mid", color=_BAND, linewidth=0)
+        axis.fill_between(x, one.lower / n - x, one.upper / n - x, step="mid", color=BAND, linewidth=0)
         for bound in (all_.lower, all_.upper):
             axis.plot(x, bound / n - x, "--", color="gray", linewidth=0.8)
         outside = np.any((counts < all_.lower) | (counts > all_.upper))
-        axis.plot(x, counts / n - x, color=_OFF if outside else _INK, linewidth=1.2)
+        axis.plot(x, counts / n - x, color=OFF if outside else INK, linewidth=1.2)
         axis.set(title=label, xlim=(0, 1))
-    _outer(figure, axes, "rank, as a share of the draws", "ECDF - uniform")
+    outer_labels(figure, axes, "rank, as a share of the draws", "ECDF - uniform")
     return figure
 
 
@@ -87,32 +82,3 @@ def _bins(simulations: int, draws: int) -> np.ndarray:
     most = int(np.clip(simulations // 10, 2, min(20, draws + 1)))
     equal = [b for b in range((most + 1) // 2, most + 1) if (draws + 1) % b == 0]
     return np.round(np.linspace(0, draws + 1, (equal[-1] if equal else most) + 1)) - 0.5
-
-
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    plt = _pyplot()
-    columns = min(count, _COLUMNS)
-    rows = math.ceil(count / _COLUMNS)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(2.5 * columns, 2.2 * rows), squeeze=False, layout="constrained"
-    )
-    flat = list(axes.flat)
-    for axis in flat[count:]:
-        axis.remove()
-    return figure, flat[:count]
-
-
-def _outer(figure: Figure, axes: list[Axes], x: str, y: str) -> None:
-    figure.supxlabel(x, fontsize="medium")
-    figure.supylabel(y, fontsize="medium")
-    for axis in axes:
-        axis.title.set_fontsize("medium")
-        axis.tick_params(labelsize="small")
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise DependencyError("Pictures need matplotlib: pip install 'flowvi[plots]'.") from error
-    return plt
