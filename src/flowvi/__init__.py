@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flowvi.bijections import trainable
     from flowvi.calibration.result import Calibration
     from flowvi.calibration.run import calibrate
+    from flowvi.density.fit_density import DensityFit, fit_density
     from flowvi.diagnostics.estimate import Estimate
     from flowvi.inference.budget import Budget
     from flowvi.inference.fit import fit
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Budget": "flowvi.inference.budget",
     "Calibration": "flowvi.calibration.result",
+    "DensityFit": "flowvi.density.fit_density",
     "Estimate": "flowvi.diagnostics.estimate",
     "Posterior": "flowvi.posterior",
     "StanModel": "flowvi.targets.stan",
@@ -30,6 +32,7 @@ _HOMES = {
     "calibrate": "flowvi.calibration.run",
     "errors": "",
     "fit": "flowvi.inference.fit",
+    "fit_density": "flowvi.density.fit_density",
     "flows": "",
     "load": "flowvi.posterior",
     "trainable": "flowvi.bijections",
@@ -38,6 +41,7 @@ _HOMES = {
 __all__ = [
     "Budget",
     "Calibration",
+    "DensityFit",
     "Estimate",
     "Posterior",
     "StanModel",
@@ -47,6 +51,7 @@ __all__ = [
     "calibrate",
     "errors",
     "fit",
+    "fit_density",
     "flows",
     "load",
     "trainable",

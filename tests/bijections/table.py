@@ -6,19 +6,28 @@ import numpy as np
 
 from flowvi.bijections import (
     MLP,
+    AdditiveTransformer,
     AffineTransformer,
+    BlockAutoregressive,
     Chain,
     Coupling,
+    Householder,
     Identity,
     Invert,
     LocationScale,
     LowRankAffine,
+    LULinear,
     MaskedAutoregressive,
     MaskedMLP,
+    MonotonicNetwork,
     Permutation,
+    Planar,
+    Radial,
     RationalQuadraticSpline,
+    Residual,
     Scan,
     SupportTree,
+    Sylvester,
     TriangularAffine,
     support,
 )
@@ -93,6 +102,29 @@ FLOWS = {
     "iaf_conditional": lambda seed, dim: autoregressive(seed, dim, condition_dim=CONDITION_DIM),
     "iaf_spline": lambda seed, dim: autoregressive(seed, dim, SPLINE),
     "maf": lambda seed, dim: Invert(autoregressive(seed, dim)),
+    "nice": lambda seed, dim: coupling(seed, dim, AdditiveTransformer()),
+    "planar": lambda seed, dim: Planar(dim, key=seed),
+    "planar_softplus": lambda seed, dim: Planar(dim, key=seed, nonlinearity="softplus"),
+    "planar_sigmoid": lambda seed, dim: Planar(dim, key=seed, nonlinearity="sigmoid"),
+    "planar_conditional": lambda seed, dim: Planar(dim, key=seed, condition_dim=CONDITION_DIM, width=8),
+    "radial": lambda seed, dim: Radial(dim, key=seed),
+    "radial_conditional": lambda seed, dim: Radial(dim, key=seed, condition_dim=CONDITION_DIM, width=8),
+    "sylvester": lambda seed, dim: Sylvester(dim, key=seed),
+    "sylvester_of_rank_one": lambda seed, dim: Sylvester(dim, key=seed, rank=1, nonlinearity="asinh"),
+    "sylvester_triangular": lambda seed, dim: Sylvester(dim, key=seed, reflections=0, nonlinearity="arctan"),
+    "sylvester_conditional": lambda seed, dim: Sylvester(
+        dim, key=seed, reflections=1, condition_dim=CONDITION_DIM, width=8
+    ),
+    "residual": lambda seed, dim: Residual(dim, key=seed, width=8),
+    "residual_conditional": lambda seed, dim: Residual(dim, key=seed, condition_dim=CONDITION_DIM, width=8),
+    "block_autoregressive": lambda seed, dim: BlockAutoregressive(dim, key=seed, width=4),
+    "block_autoregressive_conditional": lambda seed, dim: BlockAutoregressive(
+        dim, key=seed, width=4, condition_dim=CONDITION_DIM
+    ),
+    "coupling_monotonic": lambda seed, dim: coupling(seed, dim, MonotonicNetwork(key=seed)),
+    "iaf_monotonic": lambda seed, dim: autoregressive(seed, dim, MonotonicNetwork(key=seed)),
+    "householder": lambda seed, dim: Householder(dim, key=seed),
+    "lu": lambda seed, dim: LULinear.rotation(dim, key=seed),
 }
 """Name -> constructor of a bijection of R^dim."""
 
@@ -122,9 +154,10 @@ SEVERAL_AT_ONE = ["simplexes", "ordered", "cholesky_corrs", "tree"]
 """Those that have several coordinates at dim = 1."""
 
 ORDER_MATTERS = ["permutation", "triangular", "low_rank", "chain", "coupling", "scan_stacked", "iaf", "maf"]
+ORDER_MATTERS += ["sylvester", "sylvester_triangular", "householder", "lu", "planar", "radial"]
 """Those that two coordinates cannot tell from a wrong one."""
 
-IDENTITY_AT_START = [name for name in FLOWS if name.startswith(("coupling", "iaf", "maf"))] + [
+IDENTITY_AT_START = [name for name in FLOWS if name.startswith(("coupling", "iaf", "maf", "nice"))] + [
     "scan",
     "scan_conditional",
 ]

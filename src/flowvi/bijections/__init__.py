@@ -1,11 +1,13 @@
 """Invertible maps with their log |det|: the layers of flows, and the supports of constrained parameters."""
 
+from flowvi.bijections.additive_transformer import AdditiveTransformer as AdditiveTransformer
 from flowvi.bijections.affine import LocationScale as LocationScale
 from flowvi.bijections.affine import LowRankAffine as LowRankAffine
 from flowvi.bijections.affine import TriangularAffine as TriangularAffine
 from flowvi.bijections.affine_transformer import AffineTransformer as AffineTransformer
 from flowvi.bijections.autoregressive import MaskedAutoregressive as MaskedAutoregressive
 from flowvi.bijections.base import Bijection as Bijection
+from flowvi.bijections.block_autoregressive import BlockAutoregressive as BlockAutoregressive
 from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
 from flowvi.bijections.cholesky import CholeskyCov as CholeskyCov
@@ -16,16 +18,23 @@ from flowvi.bijections.interval import Interval as Interval
 from flowvi.bijections.interval import LowerBounded as LowerBounded
 from flowvi.bijections.interval import UpperBounded as UpperBounded
 from flowvi.bijections.invert import Invert as Invert
+from flowvi.bijections.lu import LULinear as LULinear
 from flowvi.bijections.mlp import MLP as MLP
 from flowvi.bijections.mlp import MaskedMLP as MaskedMLP
+from flowvi.bijections.monotonic_network import MonotonicNetwork as MonotonicNetwork
 from flowvi.bijections.ordered import Ordered as Ordered
 from flowvi.bijections.ordered import PositiveOrdered as PositiveOrdered
+from flowvi.bijections.orthogonal import Householder as Householder
 from flowvi.bijections.permutation import Permutation as Permutation
+from flowvi.bijections.planar import Planar as Planar
 from flowvi.bijections.positive import Positive as Positive
+from flowvi.bijections.radial import Radial as Radial
 from flowvi.bijections.rational_quadratic_spline import RationalQuadraticSpline as RationalQuadraticSpline
+from flowvi.bijections.residual import Residual as Residual
 from flowvi.bijections.scan import Scan as Scan
 from flowvi.bijections.simplex import Simplex as Simplex
 from flowvi.bijections.supports import support as support
+from flowvi.bijections.sylvester import Sylvester as Sylvester
 from flowvi.bijections.trainable import Constant as Constant
 from flowvi.bijections.trainable import trainable as trainable
 from flowvi.bijections.transformer import Transformer as Transformer

@@ -1,20 +1,10 @@
 """Inverse autoregressive flows: every coordinate depends on all before it, in one pass from base to draw."""
 
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import (
-    AffineTransformer,
-    Chain,
-    LocationScale,
-    MaskedAutoregressive,
-    MaskedMLP,
-    Permutation,
-    Scan,
-    Transformer,
-)
-from flowvi.bijections.host_random import host_generator
+from flowvi.bijections import AffineTransformer
 from flowvi.flows.arguments import check_positive
+from flowvi.flows.autoregressive import autoregressive_layers
 from flowvi.flows.distribution import Distribution
 from flowvi.flows.flow import Flow
 from flowvi.flows.normal import Normal
@@ -58,35 +48,5 @@ def iaf(
     check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
     # the type checker takes the abstract attribute of the base class for a field
     transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
-    bijection = _bijection(key, transformer, dim, layers, width, depth, condition_dim)
+    bijection = autoregressive_layers(key, transformer, dim, layers, width, depth, condition_dim)
     return Flow(base or Normal(dim), bijection)
-
-
-def _bijection(
-    key: PRNGKeyArray | int,
-    transformer: Transformer,
-    dim: int,
-    layers: int,
-    width: int,
-    depth: int,
-    condition_dim: int | None,
-) -> Chain:
-    seeds = host_generator(key).integers(2**63, size=layers)
-    orders = np.tile(np.arange(dim)[::-1], (layers, 1))
-    # the last layer restores the order, so that the whole starts as the identity
-    orders[-1] = orders[-1][:: (-1) ** layers]
-
-    def layer(number: int) -> Chain:
-        conditioner = MaskedMLP(
-            dim,
-            transformer.parameters_per_dim,
-            key=int(seeds[number]),
-            condition_dim=condition_dim,
-            width=width,
-            depth=depth,
-        )
-        autoregressive = MaskedAutoregressive(conditioner, transformer, dim, condition_dim)
-        return Chain([autoregressive, Permutation(orders[number])])
-
-    stacked = Scan.stack([layer(number) for number in range(layers)])
-    return Chain([stacked, LocationScale(np.zeros(dim), np.ones(dim))])

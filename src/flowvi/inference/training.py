@@ -87,13 +87,26 @@ def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
     if flow == "gaussian":
         return None
     width = 32 if dim <= 32 else 64
-    named = {
+    with_networks = {
         # affine couplings of one coordinate are affine
-        "auto": lambda: (flows.neural_spline if dim == 1 else flows.real_nvp)(dim, key=seed, width=width),
-        "real_nvp": lambda: flows.real_nvp(dim, key=seed, width=width),
-        "neural_spline": lambda: flows.neural_spline(dim, key=seed, width=width),
-        "iaf": lambda: flows.iaf(dim, key=seed, width=width),
+        "auto": flows.neural_spline if dim == 1 else flows.real_nvp,
+        "real_nvp": flows.real_nvp,
+        "neural_spline": flows.neural_spline,
+        "nice": flows.nice,
+        "glow": flows.glow,
+        "iaf": flows.iaf,
+        "maf": flows.maf,
+        "residual": flows.residual,
     }
-    if flow not in named:
-        raise FlowError(f"No flow is named {flow!r}. Choose one of {['gaussian', *named]}, or give a Flow.")
-    return named[flow]
+    without = {
+        "planar": flows.planar,
+        "radial": flows.radial,
+        "sylvester": flows.sylvester,
+        "bnaf": flows.bnaf,
+    }
+    if flow in with_networks:
+        return lambda: with_networks[flow](dim, key=seed, width=width)
+    if flow in without:
+        return lambda: without[flow](dim, key=seed)
+    names = ["gaussian", *with_networks, *without]
+    raise FlowError(f"No flow is named {flow!r}. Choose one of {names}, or give a Flow.")

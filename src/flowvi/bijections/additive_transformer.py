@@ -1,0 +1,34 @@
+"""Shift per coordinate, with parameters from a conditioner."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from flowvi.bijections.transformer import Transformer
+
+
+class AdditiveTransformer(Transformer):
+    """Shift of each coordinate, which leaves volumes as they are.
+
+        y = x + t,    log dy/dx = 0,    parameters (t,)
+
+    Shapes: x, y (dim,), parameters (dim, 1). Source: Dinh et al. 2014 (arXiv 1410.8516), equation 9.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flowvi.bijections import AdditiveTransformer
+        >>> AdditiveTransformer().forward_and_log_det(jnp.array([3.0]), jnp.array([[1.0]]))[0].tolist()
+        [4.0]
+    """
+
+    parameters_per_dim: int = eqx.field(default=1, init=False, static=True)
+
+    def forward_and_log_det(
+        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+    ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
+        return x + parameters[:, 0], jnp.zeros_like(x)
+
+    def inverse_and_log_det(
+        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+    ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
+        return y - parameters[:, 0], jnp.zeros_like(y)

@@ -1,0 +1,1 @@
+"""Densities of data by exact maximum likelihood."""
