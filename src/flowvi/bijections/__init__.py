@@ -5,6 +5,7 @@ from flowvi.bijections.affine import LocationScale as LocationScale
 from flowvi.bijections.affine import LowRankAffine as LowRankAffine
 from flowvi.bijections.affine import TriangularAffine as TriangularAffine
 from flowvi.bijections.affine_transformer import AffineTransformer as AffineTransformer
+from flowvi.bijections.amortized import Amortized as Amortized
 from flowvi.bijections.autoregressive import MaskedAutoregressive as MaskedAutoregressive
 from flowvi.bijections.base import Bijection as Bijection
 from flowvi.bijections.block_autoregressive import BlockAutoregressive as BlockAutoregressive
@@ -18,10 +19,12 @@ from flowvi.bijections.interval import Interval as Interval
 from flowvi.bijections.interval import LowerBounded as LowerBounded
 from flowvi.bijections.interval import UpperBounded as UpperBounded
 from flowvi.bijections.invert import Invert as Invert
+from flowvi.bijections.lipschitz import LipschitzMLP as LipschitzMLP
 from flowvi.bijections.lu import LULinear as LULinear
 from flowvi.bijections.mlp import MLP as MLP
 from flowvi.bijections.mlp import MaskedMLP as MaskedMLP
 from flowvi.bijections.monotonic_network import MonotonicNetwork as MonotonicNetwork
+from flowvi.bijections.nonlinearity import Nonlinearity as Nonlinearity
 from flowvi.bijections.ordered import Ordered as Ordered
 from flowvi.bijections.ordered import PositiveOrdered as PositiveOrdered
 from flowvi.bijections.orthogonal import Householder as Householder

@@ -1,6 +1,7 @@
 """Networks that move no two points farther apart than a given factor."""
 
 import itertools
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -10,31 +11,39 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.leaf import leaf
+from flowvi.bijections.matmul import matmul
+from flowvi.errors import FlowError
 
-_SQUARINGS = 6
-"""Of W^T W: the bound on its largest singular value is then within n^(1/128) of it, 4% for 100 columns."""
+SQUARINGS = 6
+"""Of W^T W: its bound is then within n^(1/128) of the largest singular value, 4% for 100 columns."""
 
 _SILU_SLOPE = 1.1
-"""The largest slope of silu, which is 1.0998."""
+"""Above the largest slope of silu, 1.0998."""
 
 
 class LipschitzMLP(eqx.Module):
-    """A network g with |g(x) - g(y)| <= `contraction` |x - y|, whatever the values of its weights.
+    """A network g with |g(x) - g(x')| <= `contraction` |x - x'|, whatever the values of its parameters.
 
-        h_l = silu(W_l h_{l-1} + b_l) / 1.1,    |W_l| <= contraction^(1/layers)
+        h_0 = x,    h_l = silu(V_l h_{l-1} + b_l) / 1.1,    g(x) = V_L h_{L-1} + b_L
+        V_l = W_l / max(1, |W_l| / contraction^(1/L)),    |W_l| >= the largest singular value of W_l
 
-    Weights that are too large are scaled down to the bound, small ones stay as they are; the last layer
-    starts at zero. Only the input is bounded, not the condition that may be appended to it. Shapes: input
-    (in_size [+ condition],), output (out_size,).
+    Small weights stay as they are, and the last layer starts at zero. The bound holds between any two points
+    rather than on average, because `spectral_bound` is one from above; a power iteration is one from below.
+    Computes in the precision of x, since inverses need all of its digits.
 
-    Source: ResFlow, section 3.1 and 4.2; spectral normalisation by a bound from above instead of a power
-    iteration, which is one from below.
+    Shapes: x (in_size,), result (out_size,), `shift` (width,), which is added to b_1 and may be anything that
+    does not depend on x.
+
+    Source: ResFlow, sections 3.1 and 4.2.
+
+    Raises:
+        FlowError: `contraction` is not between 0 and 1.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from flowvi.bijections.lipschitz import LipschitzMLP
-        >>> LipschitzMLP(3, 3, key=0)(jnp.ones(3)).tolist()
-        [0.0, 0.0, 0.0]
+        >>> from flowvi.bijections import LipschitzMLP
+        >>> LipschitzMLP(3, 2, key=0)(jnp.ones(3)).tolist()
+        [0.0, 0.0]
     """
 
     weights: tuple[Float[Array, "into out_of"], ...]
@@ -51,28 +60,55 @@ class LipschitzMLP(eqx.Module):
         depth: int = 2,
         contraction: float = 0.9,
     ):
+        if not 0 < contraction < 1:
+            raise FlowError(
+                f"contraction={contraction}. Give a number between 0 and 1, such as 0.9: the closer to 1, the "
+                "more freedom, and the more steps of the inverse."
+            )
         rng = host_generator(key)
         sizes = [in_size, *[width] * depth, out_size]
         shapes = [(into, out_of) for out_of, into in itertools.pairwise(sizes)]
         hidden = [leaf(rng.standard_normal(shape) / np.sqrt(shape[1])) for shape in shapes[:-1]]
         self.weights = (*hidden, leaf(np.zeros(shapes[-1])))
-        self.biases = tuple(leaf(np.zeros(size)) for size in sizes[1:])
+        # spread, so that the bends of the first layers do not all lie at the origin
+        self.biases = (*[leaf(rng.standard_normal(size)) for size in sizes[1:-1]], leaf(np.zeros(out_size)))
         self.contraction = contraction
 
-    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+    def __call__(
+        self, x: Float[Array, " in_size"], shift: Float[Array, " width"] | None = None
+    ) -> Float[Array, " out_size"]:
+        return self.apply(self.bounded_weights(), x, shift)
+
+    def bounded_weights(self) -> tuple[Float[Array, "into out_of"], ...]:
+        """V_1 .. V_L, to be computed once where the network is evaluated many times."""
         each = self.contraction ** (1 / len(self.weights))
-        *hidden, last = [w * (each / jnp.maximum(spectral_bound(w), each)) for w in self.weights]
-        for w, b in zip(hidden, self.biases[:-1], strict=True):
-            x = jax.nn.silu(w @ x + b) / _SILU_SLOPE
-        return last @ x + self.biases[-1]
+        return tuple(_bounded(w, each) for w in self.weights)
+
+    def apply(
+        self,
+        bounded_weights: Sequence[Float[Array, "into out_of"]],
+        x: Float[Array, " in_size"],
+        shift: Float[Array, " width"] | None = None,
+    ) -> Float[Array, " out_size"]:
+        """g(x) by weights from `bounded_weights`."""
+        *hidden, last = [w.astype(x.dtype) for w in bounded_weights]
+        *biases, last_bias = [b.astype(x.dtype) for b in self.biases]
+        if shift is not None:
+            biases[0] = biases[0] + shift.astype(x.dtype)
+        for w, b in zip(hidden, biases, strict=True):
+            x = jax.nn.silu(matmul(w, x) + b) / _SILU_SLOPE
+        return matmul(last, x) + last_bias
 
 
 def spectral_bound(matrix: Float[Array, "rows columns"]) -> Float[Array, ""]:
-    """A bound from above on the largest singular value, within a few per cent of it.
+    """A smooth bound from above on the largest singular value, at most n^(1/128) too large.
 
-        sigma <= |(W^T W)^(2^k)|_F^(1 / 2^(k+1))
+        sigma_max <= (sum_i sigma_i^128)^(1/128) = |(W^T W)^(2^5)|_F^(1/64)
 
-    Source: Gelfand's formula for the spectral radius.
+    The Schatten norm of order 128, by matrix products alone; n is the smaller side. Differentiable at zero
+    too.
+
+    Source: Horn & Johnson, Matrix Analysis (2nd edition), section 7.4.7.
 
     Example:
         >>> import jax.numpy as jnp
@@ -81,16 +117,22 @@ def spectral_bound(matrix: Float[Array, "rows columns"]) -> Float[Array, ""]:
         3.0
     """
     rows, columns = matrix.shape
-    power = matrix.T @ matrix if columns <= rows else matrix @ matrix.T
+    power = matmul(matrix.T, matrix) if columns <= rows else matmul(matrix, matrix.T)
     log_scale = jnp.zeros((), matrix.dtype)
-    for _ in range(_SQUARINGS):
+    for _ in range(SQUARINGS - 1):
         # kept near one, since powers leave the range of numbers
         size = _norm(power)
+        power = matmul(power / size, power / size)
         log_scale = 2 * (log_scale + jnp.log(size))
-        power = (power / size) @ (power / size)
-    return jnp.exp((log_scale + jnp.log(_norm(power))) / 2 ** (_SQUARINGS + 1))
+    return jnp.exp((log_scale + jnp.log(_norm(power))) / 2**SQUARINGS)
+
+
+def _bounded(w: Float[Array, "into out_of"], bound: float) -> Float[Array, "into out_of"]:
+    # the result does not change with the size of w, so neither do its derivatives by taking it for a constant
+    size = jax.lax.stop_gradient(jnp.maximum(1, jnp.max(jnp.abs(w), initial=0)))
+    return (w / size) * (bound / jnp.maximum(spectral_bound(w / size), bound / size))
 
 
 def _norm(matrix: Array) -> Array:
-    """Frobenius norm, kept above zero, so that its logarithm and gradient are finite."""
-    return jnp.sqrt(jnp.sum(matrix**2) + jnp.finfo(matrix.dtype).tiny ** 0.5)
+    """The Frobenius norm, from below far enough from zero for its logarithm and derivatives."""
+    return jnp.sqrt(jnp.sum(matrix**2) + 1e-24)
