@@ -14,6 +14,7 @@ from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.flows.flow import Flow
 from flowvi.flows.whiten import Fixed
+from flowvi.memory import batch_map
 from flowvi.precision import double_precision
 
 
@@ -90,4 +91,4 @@ def _unstacked(stacked: Bijection) -> list[Bijection]:
 
 @Compiled
 def _moved(layer: Bijection, points: Array, condition: Array | None) -> tuple[Array, Array]:
-    return jax.vmap(lambda x: layer.forward_and_log_det(x, condition))(points)
+    return batch_map(lambda x: layer.forward_and_log_det(x, condition), points)
