@@ -62,8 +62,8 @@ class LipschitzMLP(eqx.Module):
     ):
         if not 0 < contraction < 1:
             raise FlowError(
-                f"contraction={contraction}. Give a number between 0 and 1, such as 0.9: the closer to 1, the "
-                "more freedom, and the more steps of the inverse."
+                f"contraction={contraction} of a network. Give a number between 0 and 1, such as 0.9: the "
+                "closer to 1, the more freedom, and the more steps of the inverse."
             )
         rng = host_generator(key)
         sizes = [in_size, *[width] * depth, out_size]

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from flowvi.bijections.conditioning import conditioned_parameters
+from flowvi.bijections.contraction_root import contraction_root
 from flowvi.bijections.estimated import HasEstimatedLogDet
 from flowvi.bijections.lipschitz import LipschitzMLP
 from flowvi.bijections.mlp import MLP
-from flowvi.bijections.contraction_root import contraction_root
 from flowvi.bijections.russian_roulette import estimated_log_det
 
 

@@ -48,8 +48,8 @@ def estimated_log_det(
     """
     if not (0 < contraction < 1 and always >= 0):
         raise FlowError(
-            f"estimated_log_det: contraction={contraction}, always={always}. The first must lie between 0 and "
-            "1, the second must not be negative."
+            f"estimated_log_det: contraction={contraction}, always={always}. The first must lie between 0 "
+            "and 1, the second must not be negative."
         )
     key_of_probe, key_of_terms = jax.random.split(key)
     probe = jax.random.rademacher(key_of_probe, x.shape, x.dtype)
