@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from flowvi.bijections import trainable
     from flowvi.calibration.result import Calibration
     from flowvi.calibration.run import calibrate
-    from flowvi.density.fit_density import DensityFit, fit_density
+    from flowvi.density.fit_density import fit_density
+    from flowvi.density.result import DensityFit
     from flowvi.diagnostics.estimate import Estimate
     from flowvi.inference.budget import Budget
     from flowvi.inference.fit import fit
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Budget": "flowvi.inference.budget",
     "Calibration": "flowvi.calibration.result",
-    "DensityFit": "flowvi.density.fit_density",
+    "DensityFit": "flowvi.density.result",
     "Estimate": "flowvi.diagnostics.estimate",
     "Posterior": "flowvi.posterior",
     "StanModel": "flowvi.targets.stan",

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from flowvi import flows
-from flowvi.density.likelihood import rounds
-from flowvi.density.rows import check_continuous, gaps, refuse_discrete, rows_of
+from flowvi.density.columns import check_finite, noise_widths
+from flowvi.density.flow_of import flow_of
+from flowvi.density.likelihood import Round, rounds
+from flowvi.density.result import Curve, DensityFit
+from flowvi.density.rows import Rows, moments, split
+from flowvi.density.table import Table, read_table
 from flowvi.diagnostics.estimate import Estimate
-from flowvi.display import display
-from flowvi.errors import ArgumentError, DataError, FlowError
+from flowvi.errors import ArgumentError, DataError
 from flowvi.flows import Flow
 from flowvi.flows.standardise import standardise
 from flowvi.precision import double_precision
 
-_HELD_OUT = 0.1
-"""Share of the rows for validation, and again for the test."""
-_BATCH = 256
 _STEPS = 200
 """Of a round."""
-
-_BUILDERS = {
-    "auto": flows.neural_spline,
-    "neural_spline": flows.neural_spline,
-    "real_nvp": flows.real_nvp,
-    "nice": flows.nice,
-    "glow": flows.glow,
-    "maf": flows.maf,
-    "residual": flows.residual,
-}
-
-
-@dataclass(frozen=True)
-class DensityFit:
-    """A flow fitted to data.
-
-    Attributes:
-        flow: on the scale of the data; `flow.log_prob(x)` is exact, in nats.
-        curve: "step", "train" and "validation": log likelihood in nats per standardised row, by round.
-        held_out: log likelihood of rows that training has not seen, nats per row on the scale of the data.
-        interrupted: whether the user ended training.
-    """
-
-    flow: Flow
-    curve: dict[str, Float[np.ndarray, " rounds"]]
-    held_out: Estimate
-    interrupted: bool
+_SECONDS_BETWEEN_LINES = 5.0
 
 
 @double_precision
@@ -58,116 +32,119 @@ def fit_density(
     *,
     condition: Any = None,
     flow: str | Flow = "auto",
+    dequantise: bool | Sequence[str | int] = False,
+    max_steps: int = 20_000,
     seed: int = 0,
-    dequantise: bool = False,
-    max_steps: int = 50_000,
     progress: bool = True,
 ) -> DensityFit:
     """Fit a flow to rows of data by exact maximum likelihood.
 
         maximise (1 / n) sum_i log q(x_i | condition_i)
 
-    A tenth of the rows is held out to decide when to stop, and another tenth for the score that is
-    returned. Columns are standardised inside the flow. Ctrl-C ends training and keeps the best flow so far.
+    A tenth of the rows (10 at least, 10,000 at most) is held out to decide when to stop, and as many again
+    for the score that is returned, which no choice has depended on. Columns of x and of the condition are
+    standardised inside the flow, by their moments over the training rows. Ctrl-C ends training and keeps the
+    best flow so far. The same data and seed give the same fit.
 
-    Shapes: x (rows, columns), condition (rows, condition columns): NumPy arrays, memory-mapped ones, pandas
-    or Arrow tables; a vector is one column.
+    Shapes: x (rows, columns), condition (rows, condition columns): NumPy arrays, nested lists, pandas, Polars
+    or Arrow tables; of memory-mapped arrays (`numpy.load(path, mmap_mode="r")`) only the rows in use are in
+    memory. A vector is one column.
 
     Args:
-        flow: "auto" (a spline coupling flow), the name of another builder, or a `Flow` of standardised rows.
-        dequantise: add noise, uniform over the smallest gap between values, to columns that take few values;
-            otherwise these are refused. The score is then that of the noisy rows.
-        max_steps: of Adam, on batches of 256 rows.
+        flow: "auto" (spline couplings); "gaussian"; a builder's name (the families in which sampling is
+            cheap are turned around, so that the density is); or a `Flow` of standardised rows, whose
+            parameters are trained from where they are.
+        dequantise: True, or the names or numbers of columns, whose discrete values are spread by uniform
+            noise over the gap to the next value. `held_out` is then a lower bound on the log likelihood of
+            the discrete values, plus the log of the gap's width.
+        max_steps: of Adam, on batches of 256 rows; training mostly ends before.
+        progress: print to stderr how training goes.
 
     Raises:
         DataError: values are missing or not numbers, rows are too few, or a column is constant or discrete.
         FlowError: the flow is unknown or does not fit the data.
-        ArgumentError: `max_steps` is not positive.
+        ArgumentError: `max_steps` is not positive, or `dequantise` names a column that is not there.
+
+    Source: Papamakarios et al. 2017 (arXiv 1705.07057), section 4; dequantisation: Theis et al. 2016
+    (arXiv 1511.01844), section 3.1.
 
     Example:
-        >>> import numpy as np
         >>> x = np.random.default_rng(0).normal(3.0, 2.0, size=(500, 1))
-        >>> fit = fit_density(x, flow="nice", max_steps=200, progress=False)
+        >>> fit = flowvi.fit_density(x, flow="gaussian", max_steps=200, progress=False)
         >>> fit.flow.log_prob(x).shape
         (500,)
     """
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
         raise ArgumentError(f"max_steps={max_steps!r}: give a positive number of steps.")
+    table, given = _checked(x, condition)
     rng = np.random.default_rng(seed)
-    array, columns = rows_of(x, "x")
-    given = None if condition is None else rows_of(condition, "condition")[0]
-    if given is not None and len(given) != len(array):
-        raise DataError(f"x has {len(array)} rows and condition {len(given)}. Give one condition per row.")
-    discrete = check_continuous(array, columns, rng)
-    if not dequantise:
-        refuse_discrete(discrete, columns)
-    noise = gaps(array, discrete)
-    test, validate, train = _split(len(array), rng)
-    location, scale = _moments(array, train)
-    of_condition = None if given is None else _moments(given, train)
-    condition_dim = None if given is None else given.shape[1]
-    standard = _flow(flow, array.shape[1], condition_dim, seed)
+    parts = split(table.rows, rng)
+    widths = noise_widths(table, dequantise)
+    of_condition = None if given is None else (given, moments(given, parts.train))
+    rows = Rows(table, widths, moments(table, parts.train), of_condition)
+    trained = flow_of(flow, table.columns, None if given is None else given.columns, seed)
+    tested = rows.take(parts.test, rng)
+    log_scale = np.log(rows.moments.scale).sum()
 
-    def rows(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        values = np.asarray(array[numbers], np.float64)
-        if noise.any():
-            # the same for the same rows: a score does not change from round to round
-            own = np.random.default_rng([seed, int(numbers[0]), len(numbers)])
-            values = values + noise * own.uniform(-0.5, 0.5, values.shape)
-        conditions = None
-        if given is not None and of_condition is not None:
-            conditions = (np.asarray(given[numbers], np.float64) - of_condition[0]) / of_condition[1]
-        return (values - location) / scale, conditions
-
-    curve: list[tuple[int, float, float]] = []
+    history: list[Round] = []
     interrupted = False
+    show = _printer(progress, log_scale)
     steps = min(_STEPS, max_steps)
-    with display(progress) as shown:
-        try:
-            for round_ in rounds(standard, rows, train, validate, rng, batch=_BATCH, steps=steps):
-                standard = round_.flow
-                curve.append((round_.step, round_.train, round_.validation))
-                shown.update("density", elbo=round_.validation, gradients=round_.step)
-                if round_.step + steps > max_steps:
-                    break
-        except KeyboardInterrupt:
-            interrupted = True
-    log_likelihood = np.asarray(standard.log_prob(*rows(test))) - np.log(scale).sum()
-    fitted = standardise(standard, location, scale, *(of_condition or (None, None)))
+    try:
+        for round_ in rounds(trained, rows, parts.train, parts.validation, rng, steps=steps):
+            history.append(round_)
+            trained = round_.flow
+            show(round_)
+            if round_.steps + steps > max_steps:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    log_likelihood = np.asarray(trained.log_prob(*tested)) - log_scale
     return DensityFit(
-        flow=fitted,
-        curve=dict(
-            zip(("step", "train", "validation"), np.array(curve, float).reshape(-1, 3).T, strict=True)
-        ),
+        flow=standardise(trained, *rows.moments, *(of_condition[1] if of_condition else (None, None))),
         held_out=Estimate(
-            float(log_likelihood.mean()), float(log_likelihood.std() / np.sqrt(len(log_likelihood)))
+            float(log_likelihood.mean()), float(log_likelihood.std(ddof=1) / np.sqrt(len(log_likelihood)))
         ),
+        curve=Curve(
+            np.array([round_.steps for round_ in history], int),
+            np.array([round_.training for round_ in history]) - log_scale,
+            np.array([round_.validation for round_ in history]) - log_scale,
+        ),
+        names=table.names,
+        dequantised=tuple(name for name, width in zip(table.names, widths, strict=True) if width > 0),
+        test_rows=parts.test,
+        skipped=history[-1].skipped if history else 0,
         interrupted=interrupted,
     )
 
 
-def _split(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers for the test, for validation and for training; sorted, as memory maps like them."""
-    order = rng.permutation(n)
-    held = int(_HELD_OUT * n)
-    return np.sort(order[:held]), np.sort(order[held : 2 * held]), np.sort(order[2 * held :])
+def _checked(x: Any, condition: Any) -> tuple[Table, Table | None]:
+    table = read_table(x, "x")
+    given = None if condition is None else read_table(condition, "condition")
+    if given is not None and given.rows != table.rows:
+        raise DataError(
+            f"x has {table.rows} rows but condition has {given.rows}. Give one condition for every row of x."
+        )
+    for one in (table, given):
+        if one is not None:
+            check_finite(one)
+    return table, given
 
 
-def _moments(array: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sd of the columns, by up to 100,000 rows; a column without spread keeps its scale."""
-    seen = np.asarray(array[numbers[:: max(1, len(numbers) // 100_000)]], np.float64)
-    sd = seen.std(axis=0)
-    return seen.mean(axis=0), np.where(sd > 0, sd, 1.0)
+def _printer(progress: bool, log_scale: float):
+    """Prints a round at most every few seconds."""
+    start = last = time.monotonic()
 
-
-def _flow(flow: str | Flow, dim: int, condition_dim: int | None, seed: int) -> Flow:
-    if isinstance(flow, Flow):
-        if flow.dim != dim or flow.condition_dim != condition_dim:
-            raise FlowError(
-                f"The flow has dim {flow.dim} and condition_dim {flow.condition_dim}; these data need dim "
-                f"{dim} and condition_dim {condition_dim}."
+    def show(round_: Round) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if progress and now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            print(
+                f"density  step {round_.steps:,}  validation {round_.validation - log_scale:.3f} nats per row"
+                f"  {now - start:.0f} s",
+                file=sys.stderr,
+                flush=True,
             )
-        return flow
-    if flow not in _BUILDERS:
-        raise FlowError(f"No flow is named {flow!r}. Choose one of {list(_BUILDERS)}, or give a Flow.")
-    return _BUILDERS[flow](dim, key=seed, width=64, condition_dim=condition_dim)
+
+    return show

@@ -1,108 +1,113 @@
-"""Tables as rows of floating numbers: what is read, and what is refused."""
+"""Rows of a table as training wants them: standardised, and with noise on columns of discrete values."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from flowvi.density.table import Table
 from flowvi.errors import DataError
 
-_LEAST_ROWS = 50
-_LOOKED_AT = 10_000
-"""Rows in which values are counted."""
-_DISTINCT = 0.05
-"""Share of them that differ, below which a column is discrete."""
-_CHUNK = 2**18
-"""Rows looked at in one piece, so that a memory-mapped array is never read whole."""
+LEAST_ROWS = 50
+_SHARE = 0.1
+"""Of the rows for validation, and again for the test."""
+_FEWEST, _MOST = 10, 10_000
+"""Rows in each of the two."""
 
 
-def rows_of(table: Any, name: str) -> tuple[np.ndarray, list[str]]:
-    """A table as an array (rows, columns), without copying arrays, and the names of its columns.
+class Split(NamedTuple):
+    """Row numbers, sorted: to train on, to decide when to stop, and for the score that is reported."""
 
-    Takes NumPy and JAX arrays, memory-mapped or not, data frames (pandas, or anything with `columns` and
-    `to_numpy`) and Arrow tables. A vector is one column.
+    train: Int[np.ndarray, " train"]
+    validation: Int[np.ndarray, " validation"]
+    test: Int[np.ndarray, " test"]
+
+
+def split(rows: int, rng: np.random.Generator) -> Split:
+    """A random split; a tenth of the rows each for validation and test, but 10 at least and 10,000 at most.
 
     Raises:
-        DataError: the table is not numeric or not two-dimensional, or a value is not finite.
+        DataError: there are fewer than 50 rows.
 
     Example:
-        >>> rows_of(np.arange(3.0), "x")[0].shape
-        (3, 1)
+        >>> [len(part) for part in split(1000, np.random.default_rng(0))]
+        [800, 100, 100]
     """
-    if hasattr(table, "column_names") and hasattr(table, "column"):
-        columns = [str(column) for column in table.column_names]
-        array = np.column_stack([_numeric(table.column(c).to_numpy(), name, c) for c in columns])
-    elif hasattr(table, "columns") and hasattr(table, "to_numpy"):
-        columns = [str(column) for column in table.columns]
-        array = np.column_stack([_numeric(table[c].to_numpy(), name, str(c)) for c in table.columns])
-    else:
-        array = _numeric(np.asanyarray(table), name, None)
-        array = array[:, None] if array.ndim == 1 else array
-        columns = [f"column {i}" for i in range(array.shape[-1])] if array.ndim == 2 else []
-    if array.ndim != 2 or 0 in array.shape:
-        raise DataError(f"{name} has shape {array.shape}. Give a table of rows and columns, neither empty.")
-    for start in range(0, len(array), _CHUNK):
-        bad = ~np.isfinite(array[start : start + _CHUNK])
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise DataError(
-                f"{name} has a value that is not finite: {array[start + row, column]} in row {start + row}, "
-                f"{columns[column]}. Leave such rows out, or fill them in."
-            )
-    return array, columns
+    if rows < LEAST_ROWS:
+        raise DataError(
+            f"x has {rows} row{'' if rows == 1 else 's'}. A density needs {LEAST_ROWS} at least: some are "
+            "held out, to decide when to stop and for the score."
+        )
+    held = int(np.clip(_SHARE * rows, _FEWEST, _MOST))
+    order = rng.permutation(rows)
+    return Split(np.sort(order[2 * held :]), np.sort(order[held : 2 * held]), np.sort(order[:held]))
 
 
-def check_continuous(array: np.ndarray, columns: list[str], rng: np.random.Generator) -> np.ndarray:
-    """Which columns are discrete, judging by how few values they take.
+class Moments(NamedTuple):
+    """Mean and standard deviation of the columns."""
+
+    location: Float[np.ndarray, " columns"]
+    scale: Float[np.ndarray, " columns"]
+
+
+def moments(table: Table, chosen: Int[np.ndarray, " n"]) -> Moments:
+    """Mean and standard deviation of the columns over chosen rows, which are read in pieces.
 
     Raises:
-        DataError: there are too few rows, or a column is constant.
+        DataError: a column is the same in all of them, or its spread is beyond double precision.
     """
-    if len(array) < _LEAST_ROWS:
-        raise DataError(f"x has {len(array)} rows. A density needs {_LEAST_ROWS} at least.")
-    size = min(len(array), _LOOKED_AT)
-    seen = np.asarray(array[np.sort(rng.choice(len(array), size, replace=False))], np.float64)
-    constant = seen.max(axis=0) == seen.min(axis=0)
-    if constant.any():
+    within = np.zeros(table.rows, bool)
+    within[chosen] = True
+    count, mean, squares = 0, np.zeros(table.columns), np.zeros(table.columns)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start, values in table.chunks():
+            values = values[within[start : start + len(values)]]
+            if not len(values):
+                continue
+            # pieces are joined by their own means: sums of squares lose digits far from zero
+            own = values.mean(axis=0)
+            total, step = count + len(values), own - mean
+            squares += ((values - own) ** 2).sum(axis=0) + step**2 * (count * len(values) / total)
+            mean, count = mean + step * (len(values) / total), total
+        scale = np.sqrt(squares / count)
+    bad = np.flatnonzero(~(np.isfinite(scale) & (scale > 0)))
+    if len(bad):
         raise DataError(
-            f"x is constant in {_listed(columns, constant)} (it is {seen[0, constant][0]:g} in every row "
-            "looked at), and has no density there. Leave it out, or give it as `condition`."
+            f"{table.listed(bad)} has a standard deviation of {scale[bad[0]]:g} over the training rows, by "
+            "which it cannot be standardised: most values are equal, or they are out of range. Leave the column "
+            "out, or rescale it."
         )
-    distinct = np.array([len(np.unique(column)) for column in seen.T])
-    return distinct < max(_DISTINCT * size, 3)
+    return Moments(mean, scale)
 
 
-def refuse_discrete(discrete: np.ndarray, columns: list[str]) -> None:
-    """Discrete columns have no density.
+class Rows(NamedTuple):
+    """Rows of x and of the condition on the scale on which the flow is trained.
 
-    Raises:
-        DataError: there is one.
+    Attributes:
+        x: the table.
+        widths: of the uniform noise on its columns.
+        moments: what its columns are standardised by.
+        condition: its table and moments, or None.
     """
-    if discrete.any():
-        raise DataError(
-            f"x takes few values in {_listed(columns, discrete)}: a density would grow without bound there. "
-            "Give `dequantise=True` to spread each value over the gap to the next, or give the column as "
-            "`condition`."
-        )
 
+    x: Table
+    widths: Float[np.ndarray, " columns"]
+    moments: Moments
+    condition: tuple[Table, Moments] | None
 
-def gaps(array: np.ndarray, discrete: np.ndarray) -> Float[np.ndarray, " columns"]:
-    """The smallest distance between the values of each discrete column, and zero for the others."""
-    smallest = np.zeros(array.shape[1])
-    for column in np.flatnonzero(discrete):
-        smallest[column] = np.diff(np.unique(np.asarray(array[:, column], np.float64))).min()
-    return smallest
-
-
-def _numeric(array: np.ndarray, name: str, column: str | None) -> np.ndarray:
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
-        where = "" if column is None else f" in column {column!r}"
-        raise DataError(f"{name} holds {array.dtype} values{where}. Give real numbers.")
-    return array
-
-
-def _listed(columns: list[str], chosen: np.ndarray) -> str:
-    names = [columns[i] for i in np.flatnonzero(chosen)]
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    def take(
+        self, numbers: Int[np.ndarray, " n"], rng: np.random.Generator
+    ) -> tuple[Float[np.ndarray, "n columns"], Float[np.ndarray, "n condition"] | None]:
+        """The rows of these numbers, with new noise."""
+        # a memory-mapped table is read front to back
+        numbers, back = np.unique(numbers, return_inverse=True)
+        values = self.x.take(numbers)[back]
+        if self.widths.any():
+            values = values + self.widths * rng.uniform(-0.5, 0.5, values.shape)
+        x = (values - self.moments.location) / self.moments.scale
+        if self.condition is None:
+            return x, None
+        table, of_condition = self.condition
+        return x, (table.take(numbers)[back] - of_condition.location) / of_condition.scale
