@@ -76,7 +76,7 @@ def moments(table: Table, chosen: Int[np.ndarray, " n"]) -> Moments:
     if len(bad):
         raise DataError(
             f"{table.listed(bad)} has a standard deviation of {scale[bad[0]]:g} over the training rows, by "
-            "which it cannot be standardised: most values are equal, or they are out of range. Leave the column "
+            "which it cannot be standardised: most values are equal, or out of range. Leave the column "
             "out, or rescale it."
         )
     return Moments(mean, scale)
