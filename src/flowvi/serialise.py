@@ -28,7 +28,11 @@ _CLASSES: dict[str, type] = {
     for name, value in vars(package).items()
     if isinstance(value, type) and issubclass(value, eqx.Module)
 }
-_FUNCTIONS = {"silu": jax.nn.silu, "relu": jax.nn.relu, "tanh": jnp.tanh, "softplus": jax.nn.softplus}
+_FUNCTIONS = {
+    "silu": jax.nn.silu, "relu": jax.nn.relu, "elu": jax.nn.elu, "softplus": jax.nn.softplus,
+    "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "arctan": jnp.arctan, "arcsinh": jnp.arcsinh, "sin": jnp.sin,
+    "erf": jax.scipy.special.erf,
+}  # fmt: skip
 
 
 def save_module(module: eqx.Module, path: str | os.PathLike) -> None:

@@ -8,6 +8,7 @@ from flowvi.bijections import (
     MLP,
     AdditiveTransformer,
     AffineTransformer,
+    Amortized,
     BlockAutoregressive,
     Chain,
     Coupling,
@@ -64,6 +65,10 @@ def affine(seed, dim):
     return TriangularAffine(np.ones(dim), np.eye(dim) + np.tril(normal(seed, (dim, dim)), -1))
 
 
+def amortized(bijection):
+    return Amortized(bijection, CONDITION_DIM, key=0, width=8)
+
+
 def low_rank(seed, dim):
     return LowRankAffine(np.zeros(dim), np.full(dim, 2.0), normal(seed, (dim, 2)))
 
@@ -105,16 +110,17 @@ FLOWS = {
     "nice": lambda seed, dim: coupling(seed, dim, AdditiveTransformer()),
     "planar": lambda seed, dim: Planar(dim, key=seed),
     "planar_softplus": lambda seed, dim: Planar(dim, key=seed, nonlinearity="softplus"),
-    "planar_sigmoid": lambda seed, dim: Planar(dim, key=seed, nonlinearity="sigmoid"),
-    "planar_conditional": lambda seed, dim: Planar(dim, key=seed, condition_dim=CONDITION_DIM, width=8),
+    "planar_sin": lambda seed, dim: Planar(dim, key=seed, nonlinearity="sin"),
+    "planar_conditional": lambda seed, dim: amortized(Planar(dim, key=seed)),
     "radial": lambda seed, dim: Radial(dim, key=seed),
-    "radial_conditional": lambda seed, dim: Radial(dim, key=seed, condition_dim=CONDITION_DIM, width=8),
-    "sylvester": lambda seed, dim: Sylvester(dim, key=seed),
-    "sylvester_of_rank_one": lambda seed, dim: Sylvester(dim, key=seed, rank=1, nonlinearity="asinh"),
-    "sylvester_triangular": lambda seed, dim: Sylvester(dim, key=seed, reflections=0, nonlinearity="arctan"),
-    "sylvester_conditional": lambda seed, dim: Sylvester(
-        dim, key=seed, reflections=1, condition_dim=CONDITION_DIM, width=8
+    "radial_conditional": lambda seed, dim: amortized(Radial(dim, key=seed)),
+    "sylvester": lambda seed, dim: Sylvester(dim, dim, key=seed),
+    "sylvester_householder": lambda seed, dim: Sylvester(
+        dim, 1, key=seed, reflections=2, nonlinearity="arcsinh"
     ),
+    "sylvester_triangular": lambda seed, dim: Sylvester(dim, dim, key=seed, reflections=0),
+    "sylvester_conditional": lambda seed, dim: amortized(Sylvester(dim, dim, key=seed)),
+    "location_scale_conditional": lambda seed, dim: amortized(LocationScale(np.ones(dim), np.full(dim, 3.0))),
     "residual": lambda seed, dim: Residual(dim, key=seed, width=8),
     "residual_conditional": lambda seed, dim: Residual(dim, key=seed, condition_dim=CONDITION_DIM, width=8),
     "block_autoregressive": lambda seed, dim: BlockAutoregressive(dim, key=seed, width=4),

@@ -95,10 +95,10 @@ class BlockAutoregressive(Bijection):
 
         def find(x: Array, i: Array) -> tuple[Array, None]:
             # those before i are found, those after it do not matter
-            def off(t: Array) -> Array:
-                return self._value_and_slope(x.at[i].set(t), shift)[0][i] - y[i]
+            def value(t: Array) -> Array:
+                return self._value_and_slope(x.at[i].set(t), shift)[0][i]
 
-            return x.at[i].set(increasing_root(off, y[i])), None
+            return x.at[i].set(increasing_root(value, y[i], y[i] - 1, y[i] + 1)), None
 
         x, _ = jax.lax.scan(find, jnp.zeros_like(y), jnp.arange(y.size))
         return x, -jnp.sum(jnp.log(self._value_and_slope(x, shift)[1]))

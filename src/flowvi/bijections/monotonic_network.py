@@ -76,7 +76,7 @@ class MonotonicNetwork(Transformer):
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        x = increasing_root(lambda x: self._value(x, parameters) - y, y)
+        x = increasing_root(lambda x: self._value(x, parameters), y, y - 1, y + 1)
         return x, -self._log_slope(x, parameters)
 
     def _value(self, x: Array, parameters: Array) -> Array:

@@ -5,31 +5,36 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from flowvi.bijections.amortized import amortized_parameters, condition_network
 from flowvi.bijections.base import Bijection
 from flowvi.bijections.host_random import host_generator
-from flowvi.bijections.increasing_root import increasing_root
 from flowvi.bijections.leaf import leaf
-from flowvi.bijections.mlp import MLP
-from flowvi.bijections.nonlinearity import NonlinearityName, invertible, nonlinearity
+from flowvi.bijections.matmul import matmul
+from flowvi.bijections.nonlinearity import (
+    Nonlinearity,
+    NonlinearityName,
+    invertible_pair,
+    named_nonlinearity,
+    preimage,
+)
 
 
 class Planar(Bijection):
     """Add a multiple of one vector, by how far a point is from a hyperplane.
 
-        y = x + u h(w . x + b),    log |det dy/dx| = log |1 + (w . u) h'(w . x + b)|
+        y = x + u h(a),    a = w . x + b,    log |det dy/dx| = log(1 + (w . u) h'(a))
 
-    The trained u is moved along w so that w . u > -1 / h'_max, which makes the map invertible for every
-    value of the parameters. Its inverse finds a = w . x + b from w . y + b = a + (w . u) h(a), which
-    increases in a, and is then x = y - u h(a). Starts near the identity: u = 0 is the identity. With a
-    condition, a network adds to all of u, w and b.
+    The trained u is moved along w so far that 1 + (w . u) h' > 0, which makes the map invertible for every
+    value of the parameters. Its inverse finds a from w . y + b = a + (w . u) h(a), which increases in a, and
+    is then x = y - u h(a). Starts near the identity, which is u = 0. For parameters that depend on a
+    condition, wrap it in `Amortized`.
 
-    Cost: dim in the forward direction, dim and a scalar root in the inverse. Shapes: x, y, u, w (dim,).
+    Cost: dim in the forward direction, dim and a scalar root in the inverse. Shapes: x, y, u, w (dim,);
+    b ().
 
     Source: R&M, equations 10 to 13 and appendix A.1.
 
     Raises:
-        FlowError: the nonlinearity is unknown, or the condition has the wrong size.
+        FlowError: the nonlinearity is unknown.
 
     Example:
         >>> import jax.numpy as jnp
@@ -40,33 +45,22 @@ class Planar(Bijection):
         [1.0, 2.0]
     """
 
-    parameters: Float[Array, " parameters"]
-    conditioner: MLP | None
-    nonlinearity: NonlinearityName = eqx.field(static=True)
+    u: Float[Array, " dim"]
+    w: Float[Array, " dim"]
+    b: Float[Array, ""]
+    h: Nonlinearity
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_dim: int | None = eqx.field(static=True)
+    condition_dim: None = eqx.field(default=None, static=True)
 
     def __init__(
-        self,
-        dim: int,
-        *,
-        key: PRNGKeyArray | int,
-        nonlinearity: NonlinearityName = "tanh",
-        condition_dim: int | None = None,
-        width: int = 32,
-        depth: int = 2,
+        self, dim: int, *, key: PRNGKeyArray | int, nonlinearity: NonlinearityName | Nonlinearity = "tanh"
     ):
         rng = host_generator(key)
-        w = rng.standard_normal(dim) / np.sqrt(dim)
-        u = 0.01 * rng.standard_normal(dim)
-        self.parameters = leaf(np.concatenate([u, w, [0.0]]))
-        self.conditioner = condition_network(condition_dim, 2 * dim + 1, rng, width, depth)
-        self.nonlinearity = nonlinearity
+        self.u = leaf(0.01 * rng.standard_normal(dim))
+        self.w = leaf(rng.standard_normal(dim) / np.sqrt(dim))
+        self.b = leaf(np.asarray(rng.standard_normal()))
+        self.h = named_nonlinearity(nonlinearity)
         self.shape = (dim,)
-        self.condition_dim = condition_dim
-
-    def __check_init__(self):
-        nonlinearity(self.nonlinearity)
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -75,30 +69,18 @@ class Planar(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        u, w, b, product = self._at(x, condition)
-        h = nonlinearity(self.nonlinearity)
-        a = w @ x + b
-        return x + u * h.value(a), jnp.log1p(product * h.slope(a))
+        u, product, w, b = self._parameters(x)
+        value, slope = self.h.value_and_slope(matmul(w, x) + b)
+        return x + u * value, jnp.log1p(product * slope)
 
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        u, w, b, product = self._at(y, condition)
-        h = nonlinearity(self.nonlinearity)
-        across = w @ y + b
-        a = increasing_root(lambda a: a + product * h.value(a) - across, across)
-        return y - u * h.value(a), -jnp.log1p(product * h.slope(a))
+        u, product, w, b = self._parameters(y)
+        value, slope = self.h.value_and_slope(preimage(self.h, product, matmul(w, y) + b))
+        return y - u * value, -jnp.log1p(product * slope)
 
-    def _at(self, x: Array, condition: Array | None) -> tuple[Array, Array, Array, Array]:
-        """u, w, b and w . u, which is above -1 / h'_max."""
-        dim = self.shape[0]
-        parameters = amortized_parameters(
-            self.parameters, self.conditioner, condition, self.condition_dim
-        ).astype(x.dtype)
-        u, w, b = parameters[:dim], parameters[dim:-1], parameters[-1]
-        free, square = w @ u, w @ w
-        product = invertible(free, nonlinearity(self.nonlinearity))
-        # where w is zero the map is a shift, and u any vector
-        flat = square < jnp.finfo(x.dtype).tiny ** 0.5
-        along = jnp.where(flat, 0, (product - free) / jnp.where(flat, 1, square))
-        return u + along * w, w, b, jnp.where(flat, 0, product)
+    def _parameters(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """u, w . u, w and b, in the precision of x."""
+        u, w, b = (a.astype(x.dtype) for a in (self.u, self.w, self.b))
+        return *invertible_pair(u, w, self.h), w, b

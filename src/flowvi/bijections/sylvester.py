@@ -6,97 +6,91 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from flowvi.bijections.amortized import amortized_parameters, condition_network
 from flowvi.bijections.base import Bijection
 from flowvi.bijections.host_random import host_generator
-from flowvi.bijections.increasing_root import increasing_root
 from flowvi.bijections.leaf import leaf
-from flowvi.bijections.log_scale import soft_clamp
-from flowvi.bijections.mlp import MLP
-from flowvi.bijections.nonlinearity import NonlinearityName, invertible, nonlinearity
-from flowvi.bijections.orthogonal import orthonormal_columns
+from flowvi.bijections.matmul import matmul
+from flowvi.bijections.nonlinearity import (
+    Nonlinearity,
+    NonlinearityName,
+    invertible_pair,
+    named_nonlinearity,
+    preimage,
+)
+from flowvi.bijections.orthogonal import reflected
+from flowvi.bijections.triangle import strictly_lower
 from flowvi.errors import FlowError
-
-_BOUND = 100.0
-"""On the diagonal of the second triangle, whose sign is free."""
 
 
 class Sylvester(Bijection):
     """Add to a point, in a subspace, a function of where it lies in that subspace.
 
-        y = x + Q R h(S Q^T x + b),    log |det dy/dx| = sum_i log(1 + r_ii s_ii h'(a_i)),    a = S Q^T x + b
+        y = x + Q R h(a),    a = S Q^T x + b,    log |det dy/dx| = sum_i log(1 + r_ii s_ii h'(a_i))
 
-    Q (dim, rank) has orthonormal columns, R and S (rank, rank) are upper triangular. r_ii s_ii is kept above
-    -1 / h'_max, which makes the map invertible for every value of the parameters. The inverse finds the
-    coordinates of Q^T x one by one, from the last, each as a root of an increasing function of one number.
-    Starts near the identity, which is R = 0. With a condition, a network adds to all parameters.
+    Q (dim, rank) has orthonormal columns, R and S (rank, rank) are upper triangular. The trained r_ii is
+    moved so far that 1 + r_ii s_ii h' > 0, which makes the map invertible for every value of the parameters.
+    The inverse finds the a_i one after the other, from the last, each from an increasing function of one
+    number. With rank = 1 it is a `Planar` map whose u and w are parallel. Starts near the identity, R = 0.
+    For parameters that depend on a condition, wrap it in `Amortized`.
 
-    Q is the first columns of a product of Householder reflections (`reflections` of them): with rank
-    reflections it is any such Q up to signs. `reflections=0` makes it the identity, with rank = dim: then
-    permute the coordinates between layers (the triangular flows of the paper).
+    Q is the first columns of a product of `reflections` Householder reflections, which any finite numbers
+    make orthogonal: with as many as the rank it is any such Q (up to signs, which R and S can take over), as
+    by orthogonalising a matrix of that size. With reflections = 0 it is the identity; then reorder the
+    coordinates between layers.
 
-    Cost: dim (rank + reflections rank) in the forward direction, and rank roots one after the other in
-    the inverse.
-    Shapes: x, y (dim,).
+    Cost: (dim + rank) (reflections + rank) in the forward direction, and rank scalar roots more, one after
+    the other, in the inverse. Shapes: x, y (dim,); vectors (reflections, dim); r, s (rank, rank) by their
+    diagonals and the entries above them; b (rank,).
 
     Source: van den Berg et al. 2018 (arXiv 1803.05649), equations 7 to 14.
 
     Raises:
-        FlowError: the rank or the number of reflections is out of range, the nonlinearity is unknown, or the
-            condition has the wrong size.
+        FlowError: the rank or the number of reflections is out of range, or the nonlinearity is unknown.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import Sylvester
-        >>> layer = Sylvester(3, rank=2, key=0)
+        >>> layer = Sylvester(3, 2, key=0)
         >>> y, _ = layer.forward_and_log_det(jnp.array([1.0, 2.0, 3.0]))
         >>> layer.inverse_and_log_det(y)[0].round(4).tolist()
         [1.0, 2.0, 3.0]
     """
 
-    parameters: Float[Array, " parameters"]
-    conditioner: MLP | None
-    rank: int = eqx.field(static=True)
-    reflections: int = eqx.field(static=True)
-    nonlinearity: NonlinearityName = eqx.field(static=True)
+    vectors: Float[Array, "reflections dim"] | None
+    r_diagonal: Float[Array, " rank"]
+    r_above: Float[Array, " entries"] | None
+    s_diagonal: Float[Array, " rank"]
+    s_above: Float[Array, " entries"] | None
+    b: Float[Array, " rank"]
+    h: Nonlinearity
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_dim: int | None = eqx.field(static=True)
+    condition_dim: None = eqx.field(default=None, static=True)
 
     def __init__(
         self,
         dim: int,
+        rank: int,
         *,
         key: PRNGKeyArray | int,
-        rank: int | None = None,
         reflections: int | None = None,
-        nonlinearity: NonlinearityName = "tanh",
-        condition_dim: int | None = None,
-        width: int = 32,
-        depth: int = 2,
+        nonlinearity: NonlinearityName | Nonlinearity = "tanh",
     ):
-        self.rank = dim if rank is None else rank
-        self.reflections = self.rank if reflections is None else reflections
-        if not 1 <= self.rank <= dim or self.reflections < 0 or (self.reflections == 0 and self.rank != dim):
+        reflections = rank if reflections is None else reflections
+        if not 1 <= rank <= dim or reflections < 0:
             raise FlowError(
-                f"Sylvester: rank={self.rank}, reflections={self.reflections} in {dim} dimensions. The rank "
-                "goes from 1 to dim; without reflections it is dim."
+                f"Sylvester: rank={rank} and reflections={reflections} in {dim} dimensions. The rank goes "
+                "from 1 to dim, and reflections from 0."
             )
         rng = host_generator(key)
-        entries = self.rank * (self.rank + 1) // 2
-        parts = [
-            rng.standard_normal(self.reflections * dim),
-            0.01 * rng.standard_normal(entries),
-            rng.standard_normal(entries) / np.sqrt(self.rank),
-            np.zeros(self.rank),
-        ]
-        self.parameters = leaf(np.concatenate(parts))
-        self.conditioner = condition_network(condition_dim, len(self.parameters), rng, width, depth)
-        self.nonlinearity = nonlinearity
+        entries = rank * (rank - 1) // 2
+        self.vectors = leaf(rng.standard_normal((reflections, dim))) if reflections else None
+        self.r_diagonal = leaf(0.01 * rng.standard_normal(rank))
+        self.r_above = leaf(0.01 * rng.standard_normal(entries)) if entries else None
+        self.s_diagonal = leaf(rng.standard_normal(rank) / np.sqrt(rank))
+        self.s_above = leaf(rng.standard_normal(entries) / np.sqrt(rank)) if entries else None
+        self.b = leaf(rng.standard_normal(rank))
+        self.h = named_nonlinearity(nonlinearity)
         self.shape = (dim,)
-        self.condition_dim = condition_dim
-
-    def __check_init__(self):
-        nonlinearity(self.nonlinearity)
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -105,61 +99,53 @@ class Sylvester(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        q, r, s, b = self._at(x, condition)
-        h = nonlinearity(self.nonlinearity)
-        a = s @ (q.T @ x) + b
-        return x + q @ (r @ h.value(a)), self._log_det(r, s, a)
+        r, s, b, products = self._triangles(x)
+        value, slope = self.h.value_and_slope(matmul(s, self._inside(x)) + b)
+        return x + self._outside(matmul(r, value)), jnp.sum(jnp.log1p(products * slope))
 
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        q, r, s, b = self._at(y, condition)
-        h = nonlinearity(self.nonlinearity)
-        inside = q.T @ y
+        r, s, b, products = self._triangles(y)
+        inside = self._inside(y)
 
-        def find(found: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
-            # the coordinates after i are found, those before it are zero, and the triangles leave them out
+        def find(found: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], Array]:
+            # of v = Q^T x and h(a), those after i are found; the others are zero, and the triangles skip them
             v, values = found
-            rest = inside[i] - r[i] @ values
-            offset = s[i] @ v + b[i]
-            v_i = increasing_root(lambda t: t + r[i, i] * h.value(s[i, i] * t + offset) - rest, rest)
-            return (v.at[i].set(v_i), values.at[i].set(h.value(s[i, i] * v_i + offset))), None
+            rest = inside[i] - matmul(r[i], values)
+            a = preimage(self.h, products[i], s[i, i] * rest + matmul(s[i], v) + b[i])
+            value, slope = self.h.value_and_slope(a)
+            return (v.at[i].set(rest - r[i, i] * value), values.at[i].set(value)), slope
 
         start = jnp.zeros_like(inside), jnp.zeros_like(inside)
-        (v, values), _ = jax.lax.scan(find, start, jnp.arange(self.rank), reverse=True)
-        return y - q @ (r @ values), -self._log_det(r, s, s @ v + b)
+        (_, values), slopes = jax.lax.scan(find, start, jnp.arange(len(inside)), reverse=True)
+        return y - self._outside(matmul(r, values)), -jnp.sum(jnp.log1p(products * slopes))
 
-    def _log_det(self, r: Array, s: Array, a: Array) -> Array:
-        slope = nonlinearity(self.nonlinearity).slope(a)
-        return jnp.sum(jnp.log1p(jnp.diag(r) * jnp.diag(s) * slope))
+    def _inside(self, x: Float[Array, " dim"]) -> Float[Array, " rank"]:
+        """Q^T x."""
+        turned = x if self.vectors is None else reflected(self.vectors[::-1].astype(x.dtype), x)
+        return turned[: len(self.b)]
 
-    def _at(self, x: Array, condition: Array | None) -> tuple[Array, Array, Array, Array]:
-        """Q, R, S and b."""
-        (dim,), rank = self.shape, self.rank
-        parameters = amortized_parameters(
-            self.parameters, self.conditioner, condition, self.condition_dim
-        ).astype(x.dtype)
-        entries = rank * (rank + 1) // 2
-        ends = np.cumsum([self.reflections * dim, entries, entries])
-        vectors, of_r, of_s, b = jnp.split(parameters, ends.tolist())
-        q = jnp.eye(dim, dtype=x.dtype)
-        if self.reflections > 0:
-            q = orthonormal_columns(vectors.reshape(self.reflections, dim), rank)
-        r, s = _upper(of_r, rank), _upper(of_s, rank)
-        # the diagonal of S away from zero by a sign that is free, so that R's can be divided by it
-        diagonal_s = soft_clamp(jnp.diag(s), _BOUND)
-        product = invertible(jnp.diag(r) * diagonal_s, nonlinearity(self.nonlinearity))
-        flat = jnp.abs(diagonal_s) < jnp.finfo(x.dtype).tiny ** 0.5
-        diagonal_r = jnp.where(flat, jnp.diag(r), product / jnp.where(flat, 1, diagonal_s))
-        return q, _with_diagonal(r, diagonal_r), _with_diagonal(s, diagonal_s), b
+    def _outside(self, v: Float[Array, " rank"]) -> Float[Array, " dim"]:
+        """Q v."""
+        padded = jnp.zeros(self.shape, v.dtype).at[: len(v)].set(v)
+        return padded if self.vectors is None else reflected(self.vectors.astype(v.dtype), padded)
+
+    def _triangles(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """R, S, b and the r_ii s_ii, in the precision of x."""
+
+        def moved(r: Array, s: Array) -> tuple[Array, Array]:
+            u, product = invertible_pair(r[None], s[None], self.h)
+            return u[0], product
+
+        r_diagonal, s_diagonal, b = (a.astype(x.dtype) for a in (self.r_diagonal, self.s_diagonal, self.b))
+        r_diagonal, products = jax.vmap(moved)(r_diagonal, s_diagonal)
+        return _upper(r_diagonal, self.r_above), _upper(s_diagonal, self.s_above), b, products
 
 
-def _upper(entries: Float[Array, " entries"], size: int) -> Float[Array, "size size"]:
-    rows, columns = np.triu_indices(size)
-    return jnp.zeros((size, size), entries.dtype).at[rows, columns].set(entries)
-
-
-def _with_diagonal(
-    matrix: Float[Array, "size size"], diagonal: Float[Array, " size"]
-) -> Float[Array, "size size"]:
-    return matrix - jnp.diag(jnp.diag(matrix)) + jnp.diag(diagonal)
+def _upper(
+    diagonal: Float[Array, " rank"], entries: Float[Array, " entries"] | None
+) -> Float[Array, "rank rank"]:
+    if entries is None:
+        return jnp.diag(diagonal)
+    return strictly_lower(entries.astype(diagonal.dtype), len(diagonal)).T + jnp.diag(diagonal)

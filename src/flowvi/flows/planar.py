@@ -2,7 +2,7 @@
 
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import Planar, Scan
+from flowvi.bijections import Amortized, Nonlinearity, Planar, Scan
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.nonlinearity import NonlinearityName
 from flowvi.flows.arguments import check_positive
@@ -18,19 +18,19 @@ def planar(
     *,
     key: PRNGKeyArray | int,
     length: int = 32,
-    nonlinearity: NonlinearityName = "tanh",
-    condition_dim: int | None = None,
+    nonlinearity: NonlinearityName | Nonlinearity = "tanh",
     width: int = 32,
     depth: int = 2,
+    condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
     """`length` planar maps, one after the other.
 
         y = x + u h(w . x + b)
 
-    Starts near the identity on the base (the standard normal, unless given). With a condition, networks add
-    to u, w and b of every map: the flow of a variational autoencoder. Cost: dim per map and draw;
-    `log_prob` of other points takes a scalar root per map.
+    Starts near the identity on the base (the standard normal, unless given). With a condition, one network
+    (of `width` and `depth`) adds to the u, w and b of all maps: the flow of a variational autoencoder. Cost:
+    dim per map and draw; `log_prob` of other points takes a scalar root per map.
 
     Shapes: points (dim,); condition (condition_dim,).
 
@@ -46,16 +46,8 @@ def planar(
         (100,)
     """
     check_positive(dim=dim, length=length, width=width, depth=depth, condition_dim=condition_dim)
-    seeds = host_generator(key).integers(2**63, size=length)
-    layers = [
-        Planar(
-            dim,
-            key=int(seed),
-            nonlinearity=nonlinearity,
-            condition_dim=condition_dim,
-            width=width,
-            depth=depth,
-        )
-        for seed in seeds
-    ]
-    return Flow(base or Normal(dim), Scan.stack(layers))
+    of_network, *seeds = host_generator(key).integers(2**63, size=length + 1).tolist()
+    bijection = Scan.stack([Planar(dim, key=seed, nonlinearity=nonlinearity) for seed in seeds])
+    if condition_dim is not None:
+        bijection = Amortized(bijection, condition_dim, key=of_network, width=width, depth=depth)
+    return Flow(base or Normal(dim), bijection)

@@ -2,7 +2,7 @@
 
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import Radial, Scan
+from flowvi.bijections import Amortized, Radial, Scan
 from flowvi.bijections.host_random import host_generator
 from flowvi.flows.arguments import check_positive
 from flowvi.flows.distribution import Distribution
@@ -17,17 +17,18 @@ def radial(
     *,
     key: PRNGKeyArray | int,
     length: int = 32,
-    condition_dim: int | None = None,
     width: int = 32,
     depth: int = 2,
+    condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
     """`length` radial maps, one after the other.
 
         y = x + beta (x - c) / (alpha + |x - c|)
 
-    Starts near the identity on the base (the standard normal, unless given). With a condition, networks add
-    to c, alpha and beta of every map. Cost: dim per map and point in both directions.
+    Starts near the identity on the base (the standard normal, unless given). With a condition, one network
+    (of `width` and `depth`) adds to the c, alpha and beta of all maps. Cost: dim per map and point in both
+    directions.
 
     Shapes: points (dim,); condition (condition_dim,).
 
@@ -43,8 +44,8 @@ def radial(
         (100,)
     """
     check_positive(dim=dim, length=length, width=width, depth=depth, condition_dim=condition_dim)
-    seeds = host_generator(key).integers(2**63, size=length)
-    layers = [
-        Radial(dim, key=int(seed), condition_dim=condition_dim, width=width, depth=depth) for seed in seeds
-    ]
-    return Flow(base or Normal(dim), Scan.stack(layers))
+    of_network, *seeds = host_generator(key).integers(2**63, size=length + 1).tolist()
+    bijection = Scan.stack([Radial(dim, key=seed) for seed in seeds])
+    if condition_dim is not None:
+        bijection = Amortized(bijection, condition_dim, key=of_network, width=width, depth=depth)
+    return Flow(base or Normal(dim), bijection)

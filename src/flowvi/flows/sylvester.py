@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import Chain, Permutation, Scan, Sylvester
+from flowvi.bijections import Amortized, Chain, Nonlinearity, Permutation, Scan, Sylvester
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.nonlinearity import NonlinearityName
 from flowvi.errors import FlowError
@@ -14,6 +14,9 @@ from flowvi.flows.distribution import Distribution
 from flowvi.flows.flow import Flow
 from flowvi.flows.normal import Normal
 from flowvi.precision import double_precision
+
+_RANK = 16
+"""Of the maps by default, at most: roots are found one after the other."""
 
 
 @double_precision
@@ -25,21 +28,22 @@ def sylvester(
     kind: Literal["orthogonal", "householder", "triangular"] = "orthogonal",
     rank: int | None = None,
     reflections: int = 4,
-    nonlinearity: NonlinearityName = "tanh",
-    condition_dim: int | None = None,
+    nonlinearity: NonlinearityName | Nonlinearity = "tanh",
     width: int = 32,
     depth: int = 2,
+    condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
     """`length` Sylvester maps, one after the other.
 
         y = x + Q R h(S Q^T x + b)
 
-    By `kind`, Q is any matrix with `rank` orthonormal columns (by default as many as there are
-    dimensions, 16 at most), the product of a few Householder reflections, or the identity and the
-    reversal of the coordinates in turn. Starts near the identity on the base (the standard normal, unless
-    given). With a condition, networks add to all parameters. Cost: dim rank per map and draw; `log_prob`
-    of other points takes rank roots per map, one after the other.
+    By `kind`, Q is any matrix with `rank` orthonormal columns (by default as many as there are dimensions, 16
+    at most), the first `rank` columns of a product of a few Householder `reflections`, or `rank` coordinates:
+    the next ones in every map, and in reversed order in every second. Starts near the identity on the base
+    (the standard normal, unless given). With a condition, one network (of `width` and `depth`) adds to the
+    parameters of all maps. Cost: about dim rank per map and draw; `log_prob` of other points takes rank roots
+    per map more, one after the other.
 
     Shapes: points (dim,); condition (condition_dim,).
 
@@ -55,42 +59,23 @@ def sylvester(
         >>> flow.log_prob(flow.sample(1, (100,))).shape
         (100,)
     """
-    check_positive(
-        dim=dim,
-        length=length,
-        rank=rank,
-        reflections=reflections,
-        width=width,
-        depth=depth,
-        condition_dim=condition_dim,
-    )
-    shapes = {
-        "orthogonal": (rank or min(dim, 16), None),
-        "householder": (rank or dim, reflections),
-        "triangular": (dim, 0),
-    }
-    if kind not in shapes:
-        raise FlowError(f"No Sylvester flow is of kind {kind!r}. Choose one of {list(shapes)}.")
-    columns, count = shapes[kind]
-    seeds = host_generator(key).integers(2**63, size=length)
-    # reversed before every map: an even number of times in all
-    reverse = np.arange(dim)[::-1] if kind == "triangular" else np.arange(dim)
-    layers = [
-        Chain(
-            [
-                Permutation(reverse),
-                Sylvester(
-                    dim,
-                    key=int(seed),
-                    rank=columns,
-                    reflections=count,
-                    nonlinearity=nonlinearity,
-                    condition_dim=condition_dim,
-                    width=width,
-                    depth=depth,
-                ),
-            ]
-        )
-        for seed in seeds
-    ]
-    return Flow(base or Normal(dim), Scan.stack(layers))
+    sizes = {"dim": dim, "length": length, "rank": rank, "reflections": reflections}
+    check_positive(**sizes, width=width, depth=depth, condition_dim=condition_dim)
+    count = {"orthogonal": None, "householder": reflections, "triangular": 0}
+    if kind not in count:
+        raise FlowError(f"No Sylvester flow is of kind {kind!r}. Choose one of {list(count)}.")
+    columns = min(dim, _RANK) if rank is None else rank
+
+    def layer(number: int, seed: int) -> Chain:
+        order = np.arange(dim)
+        if kind == "triangular":
+            order = np.roll(order, -number * columns)
+            order[:columns] = order[:columns][:: (-1) ** number]
+        sylvester = Sylvester(dim, columns, key=seed, reflections=count[kind], nonlinearity=nonlinearity)
+        return Chain([Permutation(order), sylvester, Permutation(np.argsort(order))])
+
+    of_network, *seeds = host_generator(key).integers(2**63, size=length + 1).tolist()
+    bijection = Scan.stack([layer(number, seed) for number, seed in enumerate(seeds)])
+    if condition_dim is not None:
+        bijection = Amortized(bijection, condition_dim, key=of_network, width=width, depth=depth)
+    return Flow(base or Normal(dim), bijection)
