@@ -82,7 +82,7 @@ class LipschitzMLP(eqx.Module):
     def bounded_weights(self) -> tuple[Float[Array, "into out_of"], ...]:
         """V_1 .. V_L, to be computed once where the network is evaluated many times."""
         each = self.contraction ** (1 / len(self.weights))
-        return tuple(_bounded(w, each) for w in self.weights)
+        return tuple(bounded(w, each) for w in self.weights)
 
     def apply(
         self,
@@ -127,7 +127,8 @@ def spectral_bound(matrix: Float[Array, "rows columns"]) -> Float[Array, ""]:
     return jnp.exp((log_scale + jnp.log(_norm(power))) / 2**SQUARINGS)
 
 
-def _bounded(w: Float[Array, "into out_of"], bound: float) -> Float[Array, "into out_of"]:
+def bounded(w: Float[Array, "into out_of"], bound: float) -> Float[Array, "into out_of"]:
+    """w / max(1, |w| / bound), whose singular values are at most `bound`."""
     # the result does not change with the size of w, so neither do its derivatives by taking it for a constant
     size = jax.lax.stop_gradient(jnp.maximum(1, jnp.max(jnp.abs(w), initial=0)))
     return (w / size) * (bound / jnp.maximum(spectral_bound(w / size), bound / size))
