@@ -83,7 +83,7 @@ def _repeats(column: Float[np.ndarray, " rows"]) -> Repeats:
     distinct, counts = np.unique(column, return_counts=True)
     n, most = len(column), int(np.argmax(counts))
     coincidence = float(np.sum(counts * (counts - 1.0)) / (n * (n - 1.0)))
-    return Repeats(distinct, n, coincidence, float(distinct[most]), counts[most] / n)
+    return Repeats(distinct, n, coincidence, float(distinct[most]), float(counts[most]) / n)
 
 
 def noise_widths(table: Table, dequantise: bool | Sequence[str | int]) -> Float[np.ndarray, " columns"]:

@@ -21,8 +21,6 @@ from flowvi.flows import Flow
 from flowvi.flows.standardise import standardise
 from flowvi.precision import double_precision
 
-_STEPS = 200
-"""Of a round."""
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -89,14 +87,11 @@ def fit_density(
     history: list[Round] = []
     interrupted = False
     show = _printer(progress, log_scale)
-    steps = min(_STEPS, max_steps)
     try:
-        for round_ in rounds(trained, rows, parts.train, parts.validation, rng, steps=steps):
+        for round_ in rounds(trained, rows, parts.train, parts.validation, rng, max_steps):
             history.append(round_)
             trained = round_.flow
             show(round_)
-            if round_.steps + steps > max_steps:
-                break
     except KeyboardInterrupt:
         interrupted = True
     log_likelihood = np.asarray(trained.log_prob(*tested)) - log_scale

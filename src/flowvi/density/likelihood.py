@@ -15,15 +15,19 @@ from flowvi.compiling import Compiled
 from flowvi.density.rows import Rows
 from flowvi.flows import Flow
 from flowvi.flows.flow import log_prob
-from flowvi.inference.adam import AdamState, adam_step, beginning, ravel, single_precision, with_parameters
+from flowvi.training.adam import AdamState, adam_step, beginning, ravel, single_precision, with_parameters
 
 BATCH = 256
+_EPOCHS = 5
+"""In a round, as far as the bounds on its steps allow: a large flow learns few rows by heart in some ten."""
+_FEWEST_STEPS, _MOST_STEPS = 25, 200
+"""In a round."""
 STEP_SIZE = 2e-3
 """Adam's first step."""
 _DROP = 0.3
 """Factor on the step size where validation has stopped to gain."""
 _DROPS = 3
-_PATIENCE = 4
+_PATIENCE = 6
 """Rounds without gain before that."""
 _WORTHWHILE = 0.02
 """Gain, in standard errors of the validation score, that counts."""
@@ -53,27 +57,26 @@ def rounds(
     train: Int[np.ndarray, " train"],
     validation: Int[np.ndarray, " validation"],
     rng: np.random.Generator,
-    *,
-    steps: int,
+    max_steps: int,
 ) -> Iterator[Round]:
-    """Maximise the mean of log q(x | condition) by Adam, a round of `steps` at a time.
+    """Maximise the mean of log q(x | condition) by Adam, some 25 to 200 steps at a time.
 
-    After four rounds without gain in validation, training goes on from the best flow with 0.3 of the step
+    After six rounds without gain in validation, training goes on from the best flow with 0.3 of the step
     size, three times; the fourth time it ends. A flow whose score is not finite is never the best. The flow
     is trained in float32 and scored in float64; validation rows keep their noise.
     """
-    state, best, score = beginning(flow), flow, -np.inf
-    step_size, drops, waited, taken, skipped = STEP_SIZE, 0, 0, 0, 0
+    steps = min(int(np.clip(_EPOCHS * len(train) / BATCH, _FEWEST_STEPS, _MOST_STEPS)), max_steps)
     order = _endless(train, steps * BATCH, rng)
     validated = rows.take(validation, rng)
-    while True:
+    state, best, (score, _) = beginning(flow), flow, _score(flow, validated)
+    step_size, drops, waited, taken, skipped = STEP_SIZE, 0, 0, 0, 0
+    while taken + steps <= max_steps:
         batches = [_batches(values, steps) for values in rows.take(next(order), rng)]
         state, met = _train(flow, state, *batches, leaf(single_precision(np.asarray(step_size))))
         taken += steps
         candidate = with_parameters(flow, np.asarray(state.average))
-        values = np.asarray(candidate.log_prob(*validated))
-        value, error = float(values.mean()), float(values.std() / np.sqrt(len(values)))
-        gained = bool(np.isfinite(value)) and value > score + _WORTHWHILE * error
+        value, error = _score(candidate, validated)
+        gained = value > score + _WORTHWHILE * error
         waited = 0 if gained else waited + 1
         if gained:
             best, score = candidate, value
@@ -101,6 +104,14 @@ def _train(
         return adam_step(state, gradient, jnp.isfinite(value), step_size), -value
 
     return jax.lax.scan(step, state, (x, condition))
+
+
+def _score(flow: Flow, rows: tuple[np.ndarray, np.ndarray | None]) -> tuple[float, float]:
+    """Mean log likelihood, nats per row, and its standard error; minus infinity if a value is not finite."""
+    values = np.asarray(flow.log_prob(*rows))
+    if not np.isfinite(values).all():
+        return -np.inf, 0.0
+    return float(values.mean()), float(values.std() / np.sqrt(len(values)))
 
 
 def _endless(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,7 @@ class Table(NamedTuple):
         for start in range(0, self.rows, size):
             yield start, np.asarray(self.values[start : start + size], np.float64)
 
-    def listed(self, columns: Iterator[int] | np.ndarray | list[int]) -> str:
+    def listed(self, columns: Iterable[int | np.integer]) -> str:
         """The names of some columns, as errors show them."""
         names = [f"{self.argument}[{self.names[column]!r}]" for column in columns]
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
