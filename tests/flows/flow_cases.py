@@ -38,6 +38,9 @@ FLOWS = {
     "iaf": lambda dim: flows.iaf(dim, key=0, **SMALL),
     "maf": lambda dim: flows.maf(dim, key=0, **SMALL),
     "nice": lambda dim: flows.nice(dim, key=0, **SMALL),
+    "neural_spline_autoregressive": lambda dim: flows.neural_spline_autoregressive(
+        dim, key=0, bins=4, **SMALL
+    ),
     "glow": lambda dim: flows.glow(dim, key=0, **SMALL),
     "planar": lambda dim: flows.planar(dim, key=0, length=4),
     "radial": lambda dim: flows.radial(dim, key=0, length=4),
@@ -57,6 +60,9 @@ CONDITIONAL = {
     "neural_spline": lambda dim: flows.neural_spline(dim, key=0, bins=4, condition_dim=3, **SMALL),
     "iaf": lambda dim: flows.iaf(dim, key=0, condition_dim=3, **SMALL),
     "nice": lambda dim: flows.nice(dim, key=0, condition_dim=3, **SMALL),
+    "neural_spline_autoregressive": lambda dim: flows.neural_spline_autoregressive(
+        dim, key=0, bins=4, condition_dim=3, **SMALL
+    ),
     "planar": lambda dim: flows.planar(dim, key=0, length=4, condition_dim=3, width=8),
     "maf": lambda dim: flows.maf(dim, key=0, condition_dim=3, **SMALL),
     "glow": lambda dim: flows.glow(dim, key=0, condition_dim=3, **SMALL),

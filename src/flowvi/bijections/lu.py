@@ -13,6 +13,7 @@ from flowvi.bijections.base import Bijection
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.leaf import leaf
 from flowvi.bijections.log_scale import log_scale_of, parameter_of
+from flowvi.bijections.matmul import matmul
 from flowvi.bijections.triangle import entries_below_diagonal, strictly_lower
 from flowvi.errors import FlowError
 
@@ -29,7 +30,7 @@ class LULinear(Bijection):
     Source: Kingma & Dhariwal 2018 (arXiv 1807.03039), section 3.2.
 
     Raises:
-        FlowError: the matrix is not square, or singular.
+        FlowError: the matrix is not square, not finite, or singular.
 
     Example:
         >>> import jax.numpy as jnp
@@ -40,6 +41,7 @@ class LULinear(Bijection):
     """
 
     rows: Int[Array, " dim"]
+    inverse_rows: Int[Array, " dim"]
     negative: Bool[Array, " dim"]
     below: Float[Array, " entries"]
     above: Float[Array, " entries"]
@@ -49,14 +51,15 @@ class LULinear(Bijection):
 
     def __init__(self, matrix: Float[Array | np.ndarray, "rows columns"]):
         matrix = np.asarray(matrix)
-        if matrix.shape[0] != matrix.shape[1]:
-            raise FlowError(f"LULinear: the matrix has shape {matrix.shape}. Give a square one.")
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
+            raise FlowError(f"LULinear: {matrix.tolist()} is not a square matrix of finite numbers.")
         factors: Any = scipy.linalg.lu(matrix, p_indices=True)
         rows, lower, upper = factors
         diagonal = upper.diagonal()
         if not np.all(np.abs(diagonal) > 0):
             raise FlowError("LULinear: the matrix is singular. Give one of full rank, such as a rotation.")
         self.rows = leaf(rows.astype(int))
+        self.inverse_rows = leaf(np.argsort(rows))
         self.negative = leaf(diagonal < 0)
         self.below = leaf(entries_below_diagonal(lower))
         self.above = leaf(entries_below_diagonal((upper / diagonal[:, None]).T))
@@ -66,7 +69,7 @@ class LULinear(Bijection):
     @staticmethod
     def rotation(dim: int, *, key: PRNGKeyArray | int) -> "LULinear":
         """A random rotation or reflection to start from."""
-        return LULinear(_random_orthogonal(host_generator(key), dim))
+        return LULinear(random_orthogonal(host_generator(key), dim))
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -75,26 +78,27 @@ class LULinear(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        lower, upper, diagonal, log_det = self._factors()
-        return (lower @ (diagonal * (upper @ x)))[self.rows], log_det
+        lower, upper, diagonal, log_det = self._factors(x)
+        return matmul(lower, diagonal * matmul(upper, x))[self.rows], log_det
 
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        lower, upper, diagonal, log_det = self._factors()
-        inner = solve_triangular(lower, y[jnp.argsort(self.rows)], lower=True, unit_diagonal=True)
+        lower, upper, diagonal, log_det = self._factors(y)
+        inner = solve_triangular(lower, y[self.inverse_rows], lower=True, unit_diagonal=True)
         return solve_triangular(upper, inner / diagonal, lower=False, unit_diagonal=True), -log_det
 
-    def _factors(self) -> tuple[Array, Array, Array, Array]:
-        """L, the rows of U over its diagonal, that diagonal, and log |det|."""
+    def _factors(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """L, the rows of U over its diagonal, that diagonal, and log |det|, in the precision of x."""
         (dim,) = self.shape
-        one, log_scale = jnp.eye(dim, dtype=self.below.dtype), log_scale_of(self.log_diagonal)
+        below, above, log_diagonal = (a.astype(x.dtype) for a in (self.below, self.above, self.log_diagonal))
+        one, log_scale = jnp.eye(dim, dtype=x.dtype), log_scale_of(log_diagonal)
         diagonal = jnp.where(self.negative, -1, 1) * jnp.exp(log_scale)
-        lower, upper = one + strictly_lower(self.below, dim), one + strictly_lower(self.above, dim).T
+        lower, upper = one + strictly_lower(below, dim), one + strictly_lower(above, dim).T
         return lower, upper, diagonal, jnp.sum(log_scale)
 
 
-def _random_orthogonal(rng: np.random.Generator, dim: int) -> Float[np.ndarray, "dim dim"]:
+def random_orthogonal(rng: np.random.Generator, dim: int) -> Float[np.ndarray, "dim dim"]:
     q, r = np.linalg.qr(rng.standard_normal((dim, dim)))
     # signs of the diagonal make it uniform over rotations
     return q * np.sign(r.diagonal())

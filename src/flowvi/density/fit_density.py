@@ -18,7 +18,7 @@ from flowvi.density.table import Table, read_table
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import ArgumentError, DataError
 from flowvi.flows import Flow
-from flowvi.flows.standardise import standardise
+from flowvi.flows.standardise import standardise_by
 from flowvi.precision import double_precision
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -96,7 +96,7 @@ def fit_density(
         interrupted = True
     log_likelihood = np.asarray(trained.log_prob(*tested)) - log_scale
     return DensityFit(
-        flow=standardise(trained, *rows.moments, *(of_condition[1] if of_condition else (None, None))),
+        flow=standardise_by(trained, *rows.moments, *(of_condition[1] if of_condition else (None, None))),
         held_out=Estimate(
             float(log_likelihood.mean()), float(log_likelihood.std(ddof=1) / np.sqrt(len(log_likelihood)))
         ),

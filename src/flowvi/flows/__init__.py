@@ -12,12 +12,17 @@ from flowvi.flows.maf import maf as maf
 from flowvi.flows.mixture import GaussianMixture as GaussianMixture
 from flowvi.flows.multivariate_t import MultivariateT as MultivariateT
 from flowvi.flows.neural_spline import neural_spline as neural_spline
+from flowvi.flows.neural_spline_autoregressive import (
+    neural_spline_autoregressive as neural_spline_autoregressive,
+)
 from flowvi.flows.nice import nice as nice
 from flowvi.flows.normal import Normal as Normal
 from flowvi.flows.planar import planar as planar
 from flowvi.flows.radial import radial as radial
 from flowvi.flows.real_nvp import real_nvp as real_nvp
 from flowvi.flows.residual import residual as residual
+from flowvi.flows.standardise import StandardisedCondition as StandardisedCondition
+from flowvi.flows.standardise import standardise as standardise
 from flowvi.flows.student_t import StudentT as StudentT
 from flowvi.flows.sylvester import sylvester as sylvester
 from flowvi.flows.whiten import Fixed as Fixed

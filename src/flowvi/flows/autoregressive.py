@@ -3,15 +3,7 @@
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import (
-    Chain,
-    LocationScale,
-    MaskedAutoregressive,
-    MaskedMLP,
-    Permutation,
-    Scan,
-    Transformer,
-)
+from flowvi.bijections import Chain, MaskedAutoregressive, MaskedMLP, Permutation, Scan, Transformer
 from flowvi.bijections.host_random import host_generator
 
 
@@ -23,8 +15,8 @@ def autoregressive_layers(
     width: int,
     depth: int,
     condition_dim: int | None,
-) -> Chain:
-    """Autoregressive layers in alternating order, then a location and scale: the identity at the start."""
+) -> Scan:
+    """Scanned autoregressive layers in alternating order: the identity at the start."""
     seeds = host_generator(key).integers(2**63, size=layers)
     orders = np.tile(np.arange(dim)[::-1], (layers, 1))
     # the last layer restores the order, so that the whole starts as the identity
@@ -42,5 +34,4 @@ def autoregressive_layers(
         autoregressive = MaskedAutoregressive(conditioner, transformer, dim, condition_dim)
         return Chain([autoregressive, Permutation(orders[number])])
 
-    stacked = Scan.stack([layer(number) for number in range(layers)])
-    return Chain([stacked, LocationScale(np.zeros(dim), np.ones(dim))])
+    return Scan.stack([layer(number) for number in range(layers)])

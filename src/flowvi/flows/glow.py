@@ -5,6 +5,7 @@ from jaxtyping import PRNGKeyArray
 
 from flowvi.bijections import MLP, AffineTransformer, Chain, Coupling, LocationScale, LULinear, Scan
 from flowvi.bijections.host_random import host_generator
+from flowvi.bijections.lu import random_orthogonal
 from flowvi.flows.arguments import check_positive
 from flowvi.flows.distribution import Distribution
 from flowvi.flows.flow import Flow
@@ -26,11 +27,11 @@ def glow(
 ) -> Flow:
     """Location and scale (actnorm), an invertible matrix, and an affine coupling, `layers` times.
 
-        x -> m + s x -> P L U x -> coupling
+        x -> m + s x -> P L U x -> coupling;    after the last layer one more matrix and location and scale
 
-    The matrices start as random rotations and the rest as the identity, so that a standard normal base
-    (unless another is given) starts as itself. Actnorm's start from data is what standardised data make
-    of it. Cost: a network and dim^2 per layer in both directions.
+    The matrices start as random rotations, of which the last one undoes all others, so that the whole starts
+    as the identity on the base (the standard normal, unless given). Actnorm starts from 0 and 1, as data that
+    are standardised would have it. Cost: a network and dim^2 per layer in both directions.
 
     Shapes: points (dim,); condition (condition_dim,).
 
@@ -50,16 +51,16 @@ def glow(
     transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
     moved = (dim + 1) // 2
     inputs, outputs = dim - moved + (condition_dim or 0), 2 * moved
+    rng = host_generator(key)
 
-    def layer(mix: int, network: int) -> Chain:
-        conditioner = MLP(inputs, outputs, key=network, width=width, depth=depth)
-        return Chain(
-            [
-                LocationScale(np.zeros(dim), np.ones(dim)),
-                LULinear.rotation(dim, key=mix),
-                Coupling(dim, moved, conditioner, transformer, condition_dim),
-            ]
-        )
+    def actnorm() -> LocationScale:
+        return LocationScale(np.zeros(dim), np.ones(dim))
 
-    seeds = host_generator(key).integers(2**63, size=(layers, 2))
-    return Flow(base or Normal(dim), Scan.stack([layer(*pair) for pair in seeds.tolist()]))
+    stacked, rotation = [], np.eye(dim)
+    for seed in rng.integers(2**63, size=layers).tolist():
+        mixing = random_orthogonal(rng, dim)
+        rotation = mixing @ rotation
+        conditioner = MLP(inputs, outputs, key=seed, width=width, depth=depth)
+        coupling = Coupling(dim, moved, conditioner, transformer, condition_dim)
+        stacked.append(Chain([actnorm(), LULinear(mixing), coupling]))
+    return Flow(base or Normal(dim), Chain([Scan.stack(stacked), LULinear(rotation.T), actnorm()]))

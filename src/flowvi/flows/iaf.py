@@ -1,8 +1,9 @@
 """Inverse autoregressive flows: every coordinate depends on all before it, in one pass from base to draw."""
 
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import AffineTransformer
+from flowvi.bijections import AffineTransformer, Chain, LocationScale
 from flowvi.flows.arguments import check_positive
 from flowvi.flows.autoregressive import autoregressive_layers
 from flowvi.flows.distribution import Distribution
@@ -48,5 +49,5 @@ def iaf(
     check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
     # the type checker takes the abstract attribute of the base class for a field
     transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
-    bijection = autoregressive_layers(key, transformer, dim, layers, width, depth, condition_dim)
-    return Flow(base or Normal(dim), bijection)
+    layered = autoregressive_layers(key, transformer, dim, layers, width, depth, condition_dim)
+    return Flow(base or Normal(dim), Chain([layered, LocationScale(np.zeros(dim), np.ones(dim))]))

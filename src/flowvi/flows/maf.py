@@ -1,8 +1,9 @@
 """Masked autoregressive flows: each coordinate depends on all before it, in one pass to the density."""
 
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from flowvi.bijections import AffineTransformer, Invert
+from flowvi.bijections import AffineTransformer, Chain, Invert, LocationScale
 from flowvi.flows.arguments import check_positive
 from flowvi.flows.autoregressive import autoregressive_layers
 from flowvi.flows.distribution import Distribution
@@ -23,9 +24,9 @@ def maf(
     condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
-    """The inverse of an inverse autoregressive flow: exact densities take one pass.
+    """Inverses of affine autoregressive layers, then a trainable location and scale.
 
-        x_i = (y_i - t_i) exp(-s_i), (t_i, s_i) = MaskedMLP(y_1 .. y_(i-1), condition)
+        x_i = t_i + exp(c tanh(s_i / c)) y_i, (t_i, s_i) = MaskedMLP(y_1 .. y_(i-1), condition), for x -> y
 
     Starts as the identity on the base (the standard normal, unless given). `log_prob` takes one pass; draws
     take dim passes per layer, since their coordinates must be found one after the other.
@@ -45,5 +46,5 @@ def maf(
     check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
     # the type checker takes the abstract attribute of the base class for a field
     transformer = AffineTransformer(clamp=clamp)  # pyright: ignore[reportCallIssue]
-    layered = autoregressive_layers(key, transformer, dim, layers, width, depth, condition_dim)
-    return Flow(base or Normal(dim), Invert(layered))
+    inverses = Invert(autoregressive_layers(key, transformer, dim, layers, width, depth, condition_dim))
+    return Flow(base or Normal(dim), Chain([inverses, LocationScale(np.zeros(dim), np.ones(dim))]))
