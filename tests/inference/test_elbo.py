@@ -11,11 +11,12 @@ from stages import density_of, target_of
 from flowvi import flows
 from flowvi.bijections import trainable
 from flowvi.flows import whiten
-from flowvi.inference import adam, elbo
+from flowvi.inference import elbo
 from flowvi.inference.correct import weigh
 from flowvi.inference.elbo import BATCH, STEP_SIZE, STEPS, rounds
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import flow_proposal
+from flowvi.training import adam
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -8,11 +8,11 @@ import scipy.stats
 
 from flowvi import flows
 from flowvi.flows import DefensiveNormal, MultivariateT, Normal, WideNormal
+from flowvi.flows.base_draws import base_draws
 from flowvi.inference.density import VALUES
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import (
     MixtureProposal,
-    base_draws,
     base_log_prob,
     flow_proposal,
     gaussian_proposal,

@@ -14,13 +14,14 @@ from jaxtyping import Array, Float, Int
 from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.flows import Flow
+from flowvi.flows.base_draws import base_draws
 from flowvi.flows.score import forward_with_score
-from flowvi.inference.adam import AdamState, adam_step, beginning, ravel, single_precision, with_parameters
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.journal import Journal
-from flowvi.inference.proposal import base_draws
 from flowvi.memory import batch_map
 from flowvi.targets.base import Target
+from flowvi.training.adam import AdamState, beginning, ravel, single_precision, with_parameters
+from flowvi.training.steps import Descent, scan_steps
 
 BATCH = 128
 STEPS = 250
@@ -121,15 +122,13 @@ def _train(
     whitened = jax.value_and_grad(lambda u: target.log_density(location + scale_tril @ u) + log_det)
     wide, narrow = location.dtype, state.parameters.dtype
 
-    def step(state: AdamState, inputs: tuple[Array, Array]) -> tuple[AdamState, tuple[Array, _Bad]]:
-        base, step_size = inputs
-
+    def descent(parameters: Array, base: Array) -> Descent:
         def push(parameters: Array) -> tuple[Array, tuple[Array, Array]]:
             flow = unravel(parameters)
             u, log_q, score = jax.vmap(lambda e: forward_with_score(flow, e))(base)
             return u, (log_q, score)
 
-        u, pull_back, (log_q, score_q) = jax.vjp(push, state.parameters, has_aux=True)
+        u, pull_back, (log_q, score_q) = jax.vjp(push, parameters, has_aux=True)
         at = u.astype(wide)
         log_p, score_p = batch_map(whitened, at)
         usable = jnp.isfinite(log_p) & jnp.isfinite(score_p).all(axis=1)
@@ -141,7 +140,7 @@ def _train(
         bad = ~usable & ~jnp.isneginf(log_p)
         one = jnp.argmax(bad)
         found = _Bad(bad.sum(), location + scale_tril @ at[one], log_p[one] - log_det)
-        return adam_step(state, gradient, usable.any() & (2 * bad.sum() < len(bad)), step_size), (elbo, found)
+        return Descent(gradient, usable.any() & (2 * bad.sum() < len(bad)), (elbo, found))
 
-    state, (elbos, bad) = jax.lax.scan(step, state, (base, step_sizes))
+    state, (elbos, bad) = scan_steps(descent, state, base, step_sizes)
     return state, elbos, bad

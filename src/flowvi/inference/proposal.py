@@ -19,7 +19,8 @@ from scipy.special import gammaln, logsumexp
 from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
 from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal, WideNormal
-from flowvi.flows.defensive_normal import defensive_draws, defensive_log_prob
+from flowvi.flows.base_draws import base_draws
+from flowvi.flows.defensive_normal import defensive_log_prob
 from flowvi.inference.density import VALUES, in_batches
 from flowvi.inference.gaussian import Gaussian
 from flowvi.precision import double_precision
@@ -203,20 +204,6 @@ def compile_ahead(flow: Flow) -> None:
     _pull.ahead(flow.bijection, np.zeros((VALUES, flow.dim)))
 
 
-def base_draws(base: Distribution, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n dim"]:
-    """n draws of a base distribution."""
-    if isinstance(base, Normal):
-        return rng.standard_normal((n, base.dim))
-    if isinstance(base, WideNormal):
-        return base.scale * rng.standard_normal((n, base.dim))
-    if isinstance(base, DefensiveNormal):
-        return defensive_draws(rng, n, base.dim)
-    if isinstance(base, MultivariateT):
-        df = float(base.df)
-        return rng.standard_normal((n, base.dim)) / np.sqrt(rng.chisquare(df, (n, 1)) / df)
-    return np.asarray(_base_draws(base, jax.random.key(int(rng.integers(2**63))), n))
-
-
 def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
     """Their log density."""
     if isinstance(base, Normal):
@@ -246,11 +233,6 @@ def _on_all_cores(function: Callable, z: np.ndarray, size: int) -> list[np.ndarr
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_CORES, "flowvi-map")
-
-
-@Compiled
-def _base_draws(base: Distribution, key: Array, n: int) -> Array:
-    return jax.vmap(base.sample)(jax.random.split(key, n))
 
 
 @Compiled

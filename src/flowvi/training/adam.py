@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from flowvi.bijections import trainable
@@ -65,10 +66,13 @@ def _optimiser() -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam(b2=0.99), optax.scale(-1.0))
 
 
-def ravel(flow: Flow) -> tuple[Float[Array, " parameters"], Callable[[Array], Flow]]:
-    """The trainable parameters as one vector, and the flow as a function of it, both in single precision."""
-    single = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, flow)
-    arrays, rest = eqx.partition(single, trainable(flow))
+def ravel(
+    flow: Flow, dtype: DTypeLike = np.float32
+) -> tuple[Float[Array, " parameters"], Callable[[Array], Flow]]:
+    """The trainable parameters as one vector, and the flow as a function of it, both in the dtype in which
+    it is trained."""
+    cast = jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, flow)
+    arrays, rest = eqx.partition(cast, trainable(flow))
     vector, unravel = ravel_pytree(arrays)
     return vector, lambda vector: eqx.combine(unravel(vector), rest)
 
@@ -76,17 +80,17 @@ def ravel(flow: Flow) -> tuple[Float[Array, " parameters"], Callable[[Array], Fl
 # Outside a program the same is done by NumPy: each small operation of JAX would be compiled.
 
 
-def beginning(flow: Flow) -> AdamState:
-    """The state before the first step."""
+def beginning(flow: Flow, dtype: DTypeLike = np.float32) -> AdamState:
+    """The state before the first step, of training in this dtype."""
     arrays = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
-    vector = leaf(single_precision(np.concatenate([np.ravel(array) for array in arrays])))
+    vector = leaf(np.concatenate([np.ravel(array) for array in arrays]).astype(dtype))
     optimiser = jax.eval_shape(_optimiser().init, vector)
     zero = leaf(np.zeros((), int))
     return AdamState(
         parameters=vector,
         optimiser=jax.tree.map(lambda a: leaf(np.zeros(a.shape, a.dtype)), optimiser),
         average=vector,
-        step_scale=leaf(single_precision(np.ones(()))),
+        step_scale=leaf(np.ones((), dtype)),
         bad_in_row=zero,
         skipped=zero,
     )
@@ -105,5 +109,5 @@ def with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Flo
 
 
 def single_precision(values: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-    """The same numbers in float32, in which flows are trained."""
+    """The same numbers in float32, in which flows are trained unless asked otherwise."""
     return np.asarray(values, np.float32)
