@@ -12,6 +12,7 @@ _WIDTH = 64
 
 _CHEAP_DENSITY = {
     "neural_spline": flows.neural_spline,
+    "neural_spline_autoregressive": flows.neural_spline_autoregressive,
     "real_nvp": flows.real_nvp,
     "nice": flows.nice,
     "glow": flows.glow,

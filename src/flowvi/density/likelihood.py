@@ -15,7 +15,8 @@ from flowvi.compiling import Compiled
 from flowvi.density.rows import Rows
 from flowvi.flows import Flow
 from flowvi.flows.flow import log_prob
-from flowvi.training.adam import AdamState, adam_step, beginning, ravel, single_precision, with_parameters
+from flowvi.training.adam import AdamState, beginning, ravel, single_precision, with_parameters
+from flowvi.training.steps import Descent, scan_steps
 
 BATCH = 256
 _EPOCHS = 5
@@ -72,7 +73,7 @@ def rounds(
     step_size, drops, waited, taken, skipped = STEP_SIZE, 0, 0, 0, 0
     while taken + steps <= max_steps:
         batches = [_batches(values, steps) for values in rows.take(next(order), rng)]
-        state, met = _train(flow, state, *batches, leaf(single_precision(np.asarray(step_size))))
+        state, met = _train(flow, state, *batches, leaf(single_precision(np.full(steps, step_size))))
         taken += steps
         candidate = with_parameters(flow, np.asarray(state.average))
         value, error = _score(candidate, validated)
@@ -90,20 +91,20 @@ def rounds(
 
 @Compiled
 def _train(
-    flow: Flow, state: AdamState, x: Array, condition: Array | None, step_size: Array
+    flow: Flow, state: AdamState, x: Array, condition: Array | None, step_sizes: Array
 ) -> tuple[AdamState, Float[Array, " steps"]]:
     """One round as a scan over steps; `flow` gives the structure, `state` the parameters."""
     _, unravel = ravel(flow)
 
-    def step(state: AdamState, batch: tuple[Array, Array | None]) -> tuple[AdamState, Array]:
+    def descent(parameters: Array, batch: tuple[Array, Array | None]) -> Descent:
         def loss(parameters: Array) -> Array:
             flow = unravel(parameters)
             return -jnp.mean(jax.vmap(lambda x, c: log_prob(flow, x, c))(*batch))
 
-        value, gradient = jax.value_and_grad(loss)(state.parameters)
-        return adam_step(state, gradient, jnp.isfinite(value), step_size), -value
+        value, gradient = jax.value_and_grad(loss)(parameters)
+        return Descent(gradient, jnp.isfinite(value), record=-value)
 
-    return jax.lax.scan(step, state, (x, condition))
+    return scan_steps(descent, state, (x, condition), step_sizes)
 
 
 def _score(flow: Flow, rows: tuple[np.ndarray, np.ndarray | None]) -> tuple[float, float]:
