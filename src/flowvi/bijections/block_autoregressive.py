@@ -1,6 +1,7 @@
 """Block autoregressive networks: a whole network that is triangular and increasing."""
 
 import itertools
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,49 +10,58 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from flowvi.bijections.base import Bijection
+from flowvi.bijections.conditioning import conditioned_parameters
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.increasing_root import increasing_root
 from flowvi.bijections.leaf import leaf
 from flowvi.bijections.log_scale import soft_clamp
+from flowvi.bijections.mlp import MLP
 from flowvi.errors import FlowError
 
-_LOG_WEIGHT = 5.0
-"""Positive weights lie within e^-5 and e^5."""
-_SHARE = 0.999
-"""Of the network in the result, at most: the rest keeps far points apart."""
+LEAST_SLOPE = 0.1
+"""Of the activation, far out; 1 is the largest."""
+CLAMP = 3.0
+"""The slope of a coordinate stays within e^-3 and e^3, and so does the steepness of a unit."""
 
 
 class BlockAutoregressive(Bijection):
     """A network whose output i depends on the inputs up to i, and increases in input i.
 
-        y = (1 - s) x + s g(x),    g = W_L tanh( ... tanh(W_1 x + b_1) ... ) + b_L,    0 < s < 0.999
+        y_i = x_i + (e^s_i - 1) g_i(x) + t_i,    log |det dy/dx| = sum_i log(1 + (e^s_i - 1) dg_i/dx_i)
+        h_l = phi(W_l h_(l-1) + b_l; a_l),    g = W_L h_(L-1) + b_L,    h_0 = x
+        phi(h; a) = 0.1 h + 0.9 tanh(e^a h) / e^a
 
     Every coordinate has `width` hidden units of its own. Weights from earlier coordinates are free, those
-    within a coordinate positive, the others zero, so that the Jacobian is triangular with a positive
-    diagonal, whose product comes along with the values. The inverse finds one coordinate after the other,
-    each as a scalar root. The condition enters the first layer.
+    from later ones zero, those within a coordinate a softmax; so 0 < dg_i/dx_i <= 1, and no value of the
+    parameters makes dy_i/dx_i leave (e^-3, e^3). phi is unbounded in both directions, and so the map is onto
+    R^dim. The gates s, like a, are softly clamped; zero ones make it the identity, from which it starts.
+    A condition moves the gates, the shifts t and the first layer, by another network.
 
-    Cost: (dim width)^2 per layer in the forward direction; dim roots of such networks in the inverse.
-    Shapes: x, y (dim,).
+    The inverse finds one coordinate after the other, each as the root of a network of `width` units. Cost:
+    (dim width)^2 per hidden layer in both directions, and in the inverse dim scalar roots besides. Shapes: x,
+    y (dim,).
 
-    Source: BNAF, equations 6 to 10; its gated residual connection.
+    Source: BNAF, equations 6 to 10, and its gated residual connection; there phi = tanh, which needs a last
+    layer to leave the unit cube, and the weights within a coordinate are exponentials.
 
     Raises:
-        FlowError: a size is not positive, or the condition has the wrong size.
+        FlowError: `width` or `depth` is not positive, or the condition has the wrong size.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import BlockAutoregressive
         >>> layer = BlockAutoregressive(2, key=0)
-        >>> y, _ = layer.forward_and_log_det(jnp.array([1.0, 2.0]))
-        >>> layer.inverse_and_log_det(y)[0].round(4).tolist()
+        >>> layer.inverse_and_log_det(jnp.array([1.0, 2.0]))[0].round(4).tolist()
         [1.0, 2.0]
     """
 
-    weights: tuple[Float[Array, "into out_of"], ...]
-    biases: tuple[Float[Array, " into"], ...]
-    of_condition: Float[Array, "into condition"] | None
-    gate: Float[Array, ""]
+    between: tuple[Float[Array, "dim into dim out_of"], ...]
+    within: tuple[Float[Array, "dim into out_of"], ...]
+    biases: tuple[Float[Array, "dim into"], ...]
+    log_steepness: tuple[Float[Array, "dim into"], ...]
+    gates: Float[Array, " dim"]
+    shifts: Float[Array, " dim"]
+    of_condition: MLP | None
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_dim: int | None = eqx.field(static=True)
 
@@ -61,20 +71,26 @@ class BlockAutoregressive(Bijection):
         *,
         key: PRNGKeyArray | int,
         width: int = 8,
-        depth: int = 2,
+        depth: int = 1,
         condition_dim: int | None = None,
     ):
         if width < 1 or depth < 1:
             raise FlowError(f"BlockAutoregressive: width={width}, depth={depth}. Both must be positive.")
         rng = host_generator(key)
-        units = [1, *[width] * depth, 1]
-        self.weights = tuple(
-            leaf(rng.standard_normal((dim * into, dim * out_of)) / np.sqrt(dim * out_of))
-            for out_of, into in itertools.pairwise(units)
+        sizes = list(itertools.pairwise([1, *[width] * depth, 1]))
+        self.between = tuple(
+            leaf(rng.standard_normal((dim, into, dim, out_of)) / np.sqrt(dim * out_of))
+            for out_of, into in sizes
         )
-        self.biases = tuple(leaf(0.5 * rng.standard_normal(dim * into)) for into in units[1:])
-        self.of_condition = None if condition_dim is None else leaf(np.zeros((dim * width, condition_dim)))
-        self.gate = leaf(np.zeros(()))
+        self.within = tuple(leaf(rng.standard_normal((dim, into, out_of))) for out_of, into in sizes)
+        # spread, so that the units of a coordinate bend at different points
+        self.biases = tuple(leaf(rng.standard_normal((dim, into))) for _, into in sizes)
+        self.log_steepness = tuple(leaf(np.zeros((dim, width))) for _ in range(depth))
+        self.gates = leaf(np.zeros(dim))
+        self.shifts = leaf(np.zeros(dim))
+        self.of_condition = (
+            None if condition_dim is None else MLP(condition_dim, dim * (width + 2), key=key, width=32)
+        )
         self.shape = (dim,)
         self.condition_dim = condition_dim
 
@@ -85,56 +101,92 @@ class BlockAutoregressive(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        y, slope = self._value_and_slope(x, self._of(condition, x))
-        return y, jnp.sum(jnp.log(slope))
+        layers, gates, shifts = self._parameters(x, condition)
+        (dim,) = self.shape
+        earlier = np.tri(dim, k=-1, dtype=bool)[:, None, :, None]
+        g, slope = x[:, None], jnp.ones((dim, 1), x.dtype)
+        for layer in layers:
+            g, slope = layer(g, slope, _from_others(jnp.where(earlier, layer.between, 0), g))
+        log_slopes = jnp.log1p(jnp.expm1(gates) * slope[:, 0])
+        return x + jnp.expm1(gates) * g[:, 0] + shifts, jnp.sum(log_slopes)
 
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        shift = self._of(condition, y)
+        def find(inputs: tuple[Array, ...], of_coordinate: tuple) -> tuple[tuple[Array, ...], Array]:
+            # the inputs of every layer hold the coordinates found so far, and zeros for the others
+            i, target, layers, gate, shift = of_coordinate
+            others = [_from_others(layer.between, h) for layer, h in zip(layers, inputs, strict=True)]
 
-        def find(x: Array, i: Array) -> tuple[Array, None]:
-            # those before i are found, those after it do not matter
-            def value(t: Array) -> Array:
-                return self._value_and_slope(x.at[i].set(t), shift)[0][i]
+            def through(x: Array) -> list[Array]:
+                values = [x[None]]
+                for layer, from_others in zip(layers, others, strict=True):
+                    values.append(layer(values[-1], jnp.ones_like(values[-1]), from_others)[0])
+                return values
 
-            return x.at[i].set(increasing_root(value, y[i], y[i] - 1, y[i] + 1)), None
+            def value(x: Array) -> Array:
+                return x + jnp.expm1(gate) * through(x)[-1][0] + shift
 
-        x, _ = jax.lax.scan(find, jnp.zeros_like(y), jnp.arange(y.size))
-        return x, -jnp.sum(jnp.log(self._value_and_slope(x, shift)[1]))
+            reach = 1 + jnp.abs(target)
+            x = increasing_root(value, target, target - reach, target + reach)
+            found = through(x)[:-1]
+            return tuple(h.at[i].set(own) for h, own in zip(inputs, found, strict=True)), x
 
-    def _of(self, condition: Array | None, x: Array) -> Array:
-        """What the condition adds to the first layer."""
-        if self.of_condition is None:
-            return jnp.zeros((), x.dtype)
-        if condition is None or condition.shape != (self.condition_dim,):
-            given = "none" if condition is None else f"one of shape {condition.shape}"
-            raise FlowError(
-                f"This map needs a condition of shape ({self.condition_dim},) but was given {given}."
+        parameters = self._parameters(y, condition)
+        nothing = tuple(jnp.zeros((y.size, layer.within.shape[-1]), y.dtype) for layer in parameters[0])
+        _, x = jax.lax.scan(find, nothing, (jnp.arange(y.size), y, *parameters))
+        return x, -self.forward_and_log_det(x, condition)[1]
+
+    def _parameters(self, x: Array, condition: Array | None) -> tuple[tuple["_Layer", ...], Array, Array]:
+        """Layers, clamped gates and shifts at a condition, in the precision of x."""
+        between, within, biases, log_steepness, gates, shifts = jax.tree.map(
+            lambda a: a.astype(x.dtype),
+            (self.between, self.within, self.biases, self.log_steepness, self.gates, self.shifts),
+        )
+        if self.of_condition is not None:
+            moved = conditioned_parameters(
+                self.of_condition, x[:0], condition, self.condition_dim, (x.size, biases[0].shape[1] + 2)
             )
-        return (self.of_condition @ condition).astype(x.dtype)
-
-    def _value_and_slope(self, x: Array, shift: Array) -> tuple[Array, Array]:
-        """y, and dy_i/dx_i."""
-        (dim,) = self.shape
-        h, slope = x, jnp.ones((dim, 1), x.dtype)
-        for number, (free, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            full, own = _blocks(free.astype(x.dtype), dim)
-            h, slope = full @ h + b.astype(x.dtype), jnp.einsum("dij,dj->di", own, slope)
-            h = h + shift if number == 0 else h
-            if number + 1 < len(self.weights):
-                h = jnp.tanh(h)
-                slope = slope * (1 - h.reshape(dim, -1) ** 2)
-        share = _SHARE * jax.nn.sigmoid(self.gate.astype(x.dtype))
-        return (1 - share) * x + share * h, (1 - share) + share * slope[:, 0]
+            biases = (biases[0] + moved[:, 2:], *biases[1:])
+            gates, shifts = gates + moved[:, 0], shifts + moved[:, 1]
+        layers = itertools.starmap(
+            _Layer,
+            zip(
+                between,
+                [jax.nn.softmax(logits, axis=-1) for logits in within],
+                biases,
+                [*[soft_clamp(a, CLAMP) for a in log_steepness], None],
+                strict=True,
+            ),
+        )
+        return tuple(layers), soft_clamp(gates, CLAMP), shifts
 
 
-def _blocks(free: Float[Array, "into out_of"], dim: int) -> tuple[Array, Array]:
-    """The matrix with its blocks above the diagonal zero and those on it positive, and the latter."""
-    into, out_of = free.shape[0] // dim, free.shape[1] // dim
-    blocks = free.reshape(dim, into, dim, out_of).swapaxes(1, 2)
-    own = jnp.exp(soft_clamp(blocks[jnp.arange(dim), jnp.arange(dim)], _LOG_WEIGHT)) / out_of
-    row, column = np.arange(dim)[:, None], np.arange(dim)[None, :]
-    below = jnp.where((row > column)[:, :, None, None], blocks, 0)
-    on = jnp.where((row == column)[:, :, None, None], own[:, None], 0)
-    return (below + on).swapaxes(1, 2).reshape(free.shape), own
+class _Layer(NamedTuple):
+    """One layer, of all coordinates or, without the axis in front, of one."""
+
+    between: Array
+    within: Array
+    bias: Array
+    log_steepness: Array | None
+    """None in the last layer, which is linear."""
+
+    def __call__(self, h: Array, slope: Array, from_others: Array) -> tuple[Array, Array]:
+        """The next h and its derivative, given those of this one and what comes from other coordinates."""
+        h = _within(self.within, h) + from_others + self.bias
+        slope = _within(self.within, slope)
+        if self.log_steepness is None:
+            return h, slope
+        bent = jnp.tanh(jnp.exp(self.log_steepness) * h)
+        value = LEAST_SLOPE * h + (1 - LEAST_SLOPE) * bent * jnp.exp(-self.log_steepness)
+        return value, slope * (LEAST_SLOPE + (1 - LEAST_SLOPE) * (1 - bent**2))
+
+
+def _within(weights: Float[Array, "*dim into out_of"], h: Float[Array, "*dim out_of"]) -> Array:
+    return jnp.einsum("...ij,...j->...i", weights, h, precision="highest")
+
+
+def _from_others(
+    weights: Float[Array, "*dim into dim_of out_of"], h: Float[Array, "dim_of out_of"]
+) -> Float[Array, "*dim into"]:
+    return jnp.einsum("...ijk,jk->...i", weights, h, precision="highest")

@@ -1,100 +1,98 @@
-"""Unconstrained monotonic networks: the integral of a positive function."""
+"""Unconstrained monotonic networks: the integral of a positive network."""
+
+import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
-from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.increasing_root import increasing_root
-from flowvi.bijections.leaf import leaf
+from flowvi.bijections.log_scale import soft_clamp
 from flowvi.bijections.transformer import Transformer
 from flowvi.errors import FlowError
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
-_AT_ZERO = float(np.log(np.expm1(1.0)))
-"""softplus of it is one."""
+LOG_SLOPE = 3.0
+"""The slope stays within e^-3 and e^3."""
+STEEPNESS = 6.25
+"""Of a unit at zero parameters, per bound: it is half to twice as steep at others."""
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 class MonotonicNetwork(Transformer):
-    """The integral of a positive function that a network gives, near the identity far out.
+    """The integral of a positive network, whose weights are the parameters.
 
-        y = x + integral from 0 to x of w(t) (f(t) - 1) dt,    f(t) = softplus(theta . phi(t) + log(e - 1))
-        dy/dx = 1 + w(x) (f(x) - 1),    w(t) = (1 - (t / bound)^2)^2 within the bound, 0 outside
+        y = t + integral from 0 to x of exp(z(u)) du,    log dy/dx = z(x)
+        z(u) = sum_j a_j tanh(w_j (u - m_j)) / (1 + sum_j |a_j| / 3),    so that |z| < 3
 
-    phi is a network of one input that all coordinates share, theta the parameters: zero ones are the
-    identity. f is free to take any positive value, so the map may have any slope within the bound. The
-    integral is a Gauss-Legendre sum of 48 terms, the inverse a scalar root. Cost: 49 evaluations of phi
-    per coordinate, in the inverse as many per step. Shapes: x, y (dim,), parameters (dim, features).
+    A map as free as its number of units. Beyond the bound the slope is that at the bound, so the map is onto
+    R. The integral is a Gauss-Legendre sum of 64 terms, which differs from it by less than 1e-9 bound for any
+    parameters, because neither z nor its steepness can leave their ranges. The inverse is a scalar root,
+    between (y - t) e^-3 and (y - t) e^3.
 
-    Source: Wehenkel & Louppe 2019 (arXiv 1908.05164), section 3, with the parameters as weights of the
-    last layer.
+    Parameters: t, and for every unit a_j, how far m_j is from its place in an even grid within the bound, and
+    the log of w_j over STEEPNESS / bound, softly clamped to log 2. Zero ones are the identity. Cost: 65
+    evaluations of the network per coordinate, in the inverse as many per step. Shapes: x, y (dim,),
+    parameters (dim, 3 features + 1).
+
+    Source: Wehenkel & Louppe 2019 (arXiv 1908.05164), section 3, with the weights from the conditioner and
+    bounds that make its quadrature exact.
 
     Raises:
-        FlowError: a size or the bound is not positive.
+        FlowError: `features` or `bound` is not positive.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import MonotonicNetwork
-        >>> transformer = MonotonicNetwork(key=0)
-        >>> transformer.forward_and_log_det(jnp.array([3.0]), jnp.zeros((1, 8)))[0].tolist()
+        >>> transformer = MonotonicNetwork(features=4)
+        >>> transformer.forward_and_log_det(jnp.array([3.0]), jnp.zeros((1, 13)))[0].tolist()
         [3.0]
     """
 
-    weights: tuple[Float[Array, "into out_of"], ...]
-    biases: tuple[Float[Array, " into"], ...]
-    features: int = eqx.field(static=True)
-    bound: float = eqx.field(static=True)
+    features: int = eqx.field(default=8, static=True)
+    bound: float = eqx.field(default=5.0, static=True)
 
-    def __init__(self, *, key: PRNGKeyArray | int, features: int = 8, width: int = 16, bound: float = 5.0):
-        if features < 1 or width < 1 or not bound > 0:
+    def __check_init__(self):
+        if not (self.features >= 1 and 0 < self.bound < math.inf):
             raise FlowError(
-                f"MonotonicNetwork: features={features}, width={width}, bound={bound}. All must be positive; "
-                "8, 16 and 5.0 are usual."
+                f"MonotonicNetwork: features={self.features}, bound={self.bound}. Give at least one feature "
+                "and a positive, finite bound; 8 and 5.0 are usual."
             )
-        rng = host_generator(key)
-        # kinks of the first layer are spread over the bound
-        centres = np.linspace(-1, 1, width)
-        self.weights = (
-            leaf(3 * rng.choice([-1.0, 1.0], (width, 1))),
-            leaf(rng.standard_normal((features, width)) / np.sqrt(width)),
-        )
-        self.biases = (leaf(3 * rng.permutation(centres)), leaf(np.zeros(features)))
-        self.features = features
-        self.bound = bound
 
     @property
     def parameters_per_dim(self) -> int:
-        return self.features
+        return 3 * self.features + 1
 
     def forward_and_log_det(
         self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        return self._value(x, parameters), self._log_slope(x, parameters)
+        return self._value_and_log_slope(x, parameters)
 
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        x = increasing_root(lambda x: self._value(x, parameters), y, y - 1, y + 1)
-        return x, -self._log_slope(x, parameters)
+        distance = y - parameters[:, 0]
+        ends = distance * math.exp(-LOG_SLOPE), distance * math.exp(LOG_SLOPE)
+        x = increasing_root(
+            lambda x: self._value_and_log_slope(x, parameters)[0], y, jnp.minimum(*ends), jnp.maximum(*ends)
+        )
+        return x, -self._value_and_log_slope(x, parameters)[1]
 
-    def _value(self, x: Array, parameters: Array) -> Array:
+    def _value_and_log_slope(self, x: Array, parameters: Array) -> tuple[Array, Array]:
         end = jnp.clip(x, -self.bound, self.bound)
-        # the nodes are on (-1, 1)
-        t = 0.5 * end[:, None] * jnp.asarray(_NODES + 1, x.dtype)
-        excess = jax.vmap(self._excess, in_axes=(1, None), out_axes=1)(t, parameters)
-        return x + 0.5 * end * (excess @ jnp.asarray(_WEIGHTS, x.dtype))
+        # the nodes are on (-1, 1), and x itself comes last
+        parts = jnp.asarray(np.append((1 + _NODES) / 2, 1.0), x.dtype)
+        log_slope = self._log_slope(end[:, None] * parts, parameters)
+        # above a slope of one, so that the identity is one exactly
+        excess = jnp.expm1(log_slope)
+        integral = end * jnp.sum(excess[:, :-1] * jnp.asarray(_WEIGHTS / 2, x.dtype), axis=1)
+        return parameters[:, 0] + x + integral + (x - end) * excess[:, -1], log_slope[:, -1]
 
-    def _log_slope(self, x: Array, parameters: Array) -> Array:
-        return jnp.log1p(self._excess(x, parameters))
-
-    def _excess(self, t: Float[Array, " dim"], parameters: Float[Array, "dim features"]) -> Array:
-        """How much the slope at t is above one."""
-        inside = jnp.abs(t) < self.bound
-        part = jnp.where(inside, t, 0) / self.bound
-        (into, out), (shift, offset) = self.weights, self.biases
-        hidden = jnp.tanh(part[:, None] * into[:, 0].astype(t.dtype) + shift.astype(t.dtype))
-        phi = hidden @ out.T.astype(t.dtype) + offset.astype(t.dtype)
-        f = jax.nn.softplus(jnp.sum(parameters * phi, axis=1) + _AT_ZERO)
-        return jnp.where(inside, (1 - part**2) ** 2 * (f - 1), 0)
+    def _log_slope(self, u: Float[Array, "dim nodes"], parameters: Array) -> Float[Array, "dim nodes"]:
+        heights, shifts, log_steepness = jnp.split(parameters[:, 1:], 3, axis=1)
+        places = self.bound * (2 * np.arange(self.features) + 1 - self.features) / self.features
+        steepness = STEEPNESS / self.bound * jnp.exp(soft_clamp(log_steepness, math.log(2)))
+        from_place = u[:, :, None] - (jnp.asarray(places, u.dtype) + shifts)[:, None, :]
+        shares = heights / (1 + jnp.sum(jnp.abs(heights), axis=1, keepdims=True) / LOG_SLOPE)
+        return jnp.sum(shares[:, None, :] * jnp.tanh(steepness[:, None, :] * from_place), axis=2)

@@ -17,18 +17,19 @@ def bnaf(
     dim: int,
     *,
     key: PRNGKeyArray | int,
-    layers: int = 2,
+    layers: int = 3,
     width: int = 8,
-    depth: int = 2,
+    depth: int = 1,
     condition_dim: int | None = None,
     base: Distribution | None = None,
 ) -> Flow:
     """Block autoregressive networks in alternating order, then a trainable location and scale.
 
-        y = (1 - s) x + s g(x),    dg_i/dx_i > 0, dg_i/dx_j = 0 for j > i
+        y_i = x_i + (e^s_i - 1) g_i(x_1 .. x_i, condition) + t_i,    0 < dg_i/dx_i <= 1
 
-    `width` counts hidden units per coordinate. Starts away from the identity: networks cannot be small
-    here. Draws take one pass; `log_prob` of other points takes dim scalar roots per layer.
+    Starts as the identity on the base (the standard normal, unless given). `width` counts hidden units per
+    coordinate, so a layer has some (dim width)^2 weights. Draws with their log densities take one pass;
+    `log_prob` of other points takes dim scalar roots per layer.
 
     Shapes: points (dim,); condition (condition_dim,).
 
@@ -45,17 +46,15 @@ def bnaf(
     """
     check_positive(dim=dim, layers=layers, width=width, depth=depth, condition_dim=condition_dim)
     seeds = host_generator(key).integers(2**63, size=layers)
-    reverse = Permutation(np.arange(dim)[::-1])
-    stacked = [
-        Chain(
-            [
-                BlockAutoregressive(
-                    dim, key=int(seed), width=width, depth=depth, condition_dim=condition_dim
-                ),
-                reverse,
-            ]
+    orders = np.tile(np.arange(dim)[::-1], (layers, 1))
+    # the last layer restores the order, so that the whole starts as the identity
+    orders[-1] = orders[-1][:: (-1) ** layers]
+
+    def layer(number: int) -> Chain:
+        network = BlockAutoregressive(
+            dim, key=int(seeds[number]), width=width, depth=depth, condition_dim=condition_dim
         )
-        for seed in seeds
-    ]
-    end = LocationScale(np.zeros(dim), np.ones(dim))
-    return Flow(base or Normal(dim), Chain([Scan.stack(stacked), end]))
+        return Chain([network, Permutation(orders[number])])
+
+    stacked = Scan.stack([layer(number) for number in range(layers)])
+    return Flow(base or Normal(dim), Chain([stacked, LocationScale(np.zeros(dim), np.ones(dim))]))
