@@ -11,6 +11,7 @@ from flowvi.bijections import (
     Amortized,
     BlockAutoregressive,
     Chain,
+    Continuous,
     Coupling,
     Householder,
     Identity,
@@ -127,8 +128,12 @@ FLOWS = {
     "block_autoregressive_conditional": lambda seed, dim: BlockAutoregressive(
         dim, key=seed, width=4, condition_dim=CONDITION_DIM
     ),
-    "coupling_monotonic": lambda seed, dim: coupling(seed, dim, MonotonicNetwork(key=seed)),
-    "iaf_monotonic": lambda seed, dim: autoregressive(seed, dim, MonotonicNetwork(key=seed)),
+    "continuous": lambda seed, dim: Continuous(dim, key=seed, width=4, steps=8),
+    "continuous_conditional": lambda seed, dim: Continuous(
+        dim, key=seed, width=4, steps=8, condition_dim=CONDITION_DIM
+    ),
+    "coupling_monotonic": lambda seed, dim: coupling(seed, dim, MonotonicNetwork(features=4)),
+    "iaf_monotonic": lambda seed, dim: autoregressive(seed, dim, MonotonicNetwork(features=4)),
     "householder": lambda seed, dim: Householder(dim, key=seed),
     "lu": lambda seed, dim: LULinear.rotation(dim, key=seed),
 }
@@ -160,10 +165,16 @@ SEVERAL_AT_ONE = ["simplexes", "ordered", "cholesky_corrs", "tree"]
 """Those that have several coordinates at dim = 1."""
 
 ORDER_MATTERS = ["permutation", "triangular", "low_rank", "chain", "coupling", "scan_stacked", "iaf", "maf"]
-ORDER_MATTERS += ["sylvester", "sylvester_triangular", "householder", "lu", "planar", "radial"]
+ORDER_MATTERS += ["residual", "block_autoregressive"]
+ORDER_MATTERS += ["continuous", "sylvester", "sylvester_triangular", "householder", "lu", "planar", "radial"]
 """Those that two coordinates cannot tell from a wrong one."""
 
-IDENTITY_AT_START = [name for name in FLOWS if name.startswith(("coupling", "iaf", "maf", "nice"))] + [
+IDENTITY_AT_START = [name for name in FLOWS if name.startswith(("continuous", "coupling", "iaf", "maf", "nice"))] + [
     "scan",
     "scan_conditional",
+    "residual",
+    "block_autoregressive",
 ]
+
+NUMERICAL = ["continuous", "continuous_conditional"]
+"""Those with an inverse by a solver, which answers for 1e-8 rather than 1e-12."""

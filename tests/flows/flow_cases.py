@@ -47,8 +47,12 @@ FLOWS = {
     "sylvester": lambda dim: flows.sylvester(dim, key=0, length=3),
     "sylvester_householder": lambda dim: flows.sylvester(dim, key=0, length=3, kind="householder"),
     "sylvester_triangular": lambda dim: flows.sylvester(dim, key=0, length=3, kind="triangular"),
-    "residual": lambda dim: flows.residual(dim, key=0, **SMALL),
-    "bnaf": lambda dim: flows.bnaf(dim, key=0, width=4),
+    "residual": lambda dim: flows.residual(dim, key=0, length=3, width=8),
+    "bnaf": lambda dim: flows.bnaf(dim, key=0, layers=2, width=4),
+    "unconstrained_monotonic": lambda dim: flows.unconstrained_monotonic(
+        dim, key=0, layers=2, features=4, width=8
+    ),
+    "continuous": lambda dim: flows.continuous(dim, key=0, width=8, steps=8),
     "student_t_base": lambda dim: flows.real_nvp(dim, key=0, base=flows.StudentT(dim, 8.0), **SMALL),
     "mixture_base": lambda dim: flows.gaussian(dim, kind="diagonal", base=_mixture(dim)),
     "whitened": _whitened,
@@ -68,8 +72,12 @@ CONDITIONAL = {
     "glow": lambda dim: flows.glow(dim, key=0, condition_dim=3, **SMALL),
     "radial": lambda dim: flows.radial(dim, key=0, length=4, condition_dim=3, width=8),
     "sylvester": lambda dim: flows.sylvester(dim, key=0, length=3, condition_dim=3, width=8),
-    "residual": lambda dim: flows.residual(dim, key=0, condition_dim=3, **SMALL),
-    "bnaf": lambda dim: flows.bnaf(dim, key=0, condition_dim=3, width=4),
+    "residual": lambda dim: flows.residual(dim, key=0, length=3, width=8, condition_dim=3),
+    "bnaf": lambda dim: flows.bnaf(dim, key=0, layers=2, width=4, condition_dim=3),
+    "unconstrained_monotonic": lambda dim: flows.unconstrained_monotonic(
+        dim, key=0, layers=2, features=4, width=8, condition_dim=3
+    ),
+    "continuous": lambda dim: flows.continuous(dim, key=0, condition_dim=3, width=8, steps=8),
 }
 
 
