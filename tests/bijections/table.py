@@ -169,7 +169,9 @@ ORDER_MATTERS += ["residual", "block_autoregressive"]
 ORDER_MATTERS += ["continuous", "sylvester", "sylvester_triangular", "householder", "lu", "planar", "radial"]
 """Those that two coordinates cannot tell from a wrong one."""
 
-IDENTITY_AT_START = [name for name in FLOWS if name.startswith(("continuous", "coupling", "iaf", "maf", "nice"))] + [
+IDENTITY_AT_START = [
+    name for name in FLOWS if name.startswith(("continuous", "coupling", "iaf", "maf", "nice"))
+] + [
     "scan",
     "scan_conditional",
     "residual",

@@ -11,7 +11,7 @@ import pytest
 
 from flowvi.bijections import CholeskyCorr, CholeskyCov, Simplex, SupportTree, trainable
 from flowvi.serialise import load_module, save_module
-from table import CONDITION_DIM, FLOWS, IDENTITY_AT_START, ORDER_MATTERS, SEVERAL_AT_ONE, SUPPORTS
+from table import CONDITION_DIM, FLOWS, IDENTITY_AT_START, NUMERICAL, ORDER_MATTERS, SEVERAL_AT_ONE, SUPPORTS
 
 TABLE = FLOWS | SUPPORTS
 DOUBLE, SINGLE = True, False
@@ -29,6 +29,8 @@ NODES = np.linspace(-9, 9, 301)
 """The last points, where there is one coordinate: to integrate over."""
 ROUND_TRIP = {DOUBLE: 1e-12, SINGLE: 1e-4}
 """Allowed error of x, times the local condition number, and of y."""
+BY_SOLVER = {DOUBLE: 1e-8, SINGLE: 1e-4}
+"""The same where an inverse is found by a solver."""
 LOG_DET = {DOUBLE: 1e-9, SINGLE: 1e-3}
 
 
@@ -144,6 +146,10 @@ def results(name, dim, precision):
 every = pytest.mark.parametrize(("name", "dim", "precision"), CASES)
 
 
+def round_trip_error(name, precision):
+    return (BY_SOLVER if name in NUMERICAL else ROUND_TRIP)[precision]
+
+
 def condition_numbers(points, r):
     """1 + |x| + |J^-1| |y|: by how much an error of one rounding may grow on the way back."""
     flat = [np.abs(np.reshape(a, (len(points), -1))).max(-1) for a in jax.tree.leaves(r["y"])]
@@ -162,7 +168,7 @@ def test_round_trip_near_and_far(name, dim, precision):
     condition = condition_numbers(points, r)
     error = np.abs(r["back"] - np.asarray(points)).reshape(len(points), -1).max(-1)
     assert np.all(condition[:NEAR] < 1e5)
-    assert np.all(error <= ROUND_TRIP[precision] * condition), (error, condition)
+    assert np.all(error <= round_trip_error(name, precision) * condition), (error, condition)
     for array in jax.tree.leaves(r):
         assert np.all(np.isfinite(array))
 
@@ -175,7 +181,7 @@ def test_round_trip_from_the_other_side(name, dim, precision):
     size = np.abs(np.asarray(points, np.float64)).reshape(len(points), 1, -1)
     allowed = 1 + np.abs(y).max(-1) + (np.abs(jacobian) * (1 + size)).sum(-1).max(-1)
     error = np.abs(again - y).max(-1)
-    assert np.all(error <= ROUND_TRIP[precision] * allowed), (error, allowed)
+    assert np.all(error <= round_trip_error(name, precision) * allowed), (error, allowed)
 
 
 @every

@@ -12,6 +12,7 @@ from flowvi.bijections.block_autoregressive import BlockAutoregressive as BlockA
 from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
 from flowvi.bijections.cholesky import CholeskyCov as CholeskyCov
+from flowvi.bijections.continuous import Continuous as Continuous
 from flowvi.bijections.coupling import Coupling as Coupling
 from flowvi.bijections.estimated import HasEstimatedLogDet as HasEstimatedLogDet
 from flowvi.bijections.identity import Identity as Identity
@@ -42,3 +43,4 @@ from flowvi.bijections.trainable import Constant as Constant
 from flowvi.bijections.trainable import trainable as trainable
 from flowvi.bijections.transformer import Transformer as Transformer
 from flowvi.bijections.tree import SupportTree as SupportTree
+from flowvi.bijections.velocity import Velocity as Velocity

@@ -111,6 +111,6 @@ class Continuous(HasEstimatedLogDet):
 
 
 def _estimated(velocity: FrozenVelocity, x: Array, key: PRNGKeyArray):
-    """Velocity and estimated trace, by one probe for the whole path, as the integral needs a smooth function."""
+    """Velocity and estimated trace: one probe for the whole path, as the solver needs a smooth function."""
     probe = rademacher(key, x)
     return lambda t, z: value_and_trace_estimate(lambda z: velocity(t, z), z, probe)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from flowvi.errors import DependencyError
@@ -36,32 +37,39 @@ def solve(
         >>> solve(lambda t, y: y, jnp.ones(1), 4).round(4).tolist()
         [2.7183...]
     """
-    nodes, rows, weights = _coefficients()
     h = (-1 if backwards else 1) / steps
-
-    def combination(y, coefficients, stages):
-        terms = [a * k for a, k in zip(coefficients, stages, strict=True) if a != 0]
-        return y + h * sum(terms)
+    nodes, shares = (jnp.asarray(h * a, start.dtype) for a in _coefficients())
 
     @jax.checkpoint
     def step(y, number):
-        # no stage lies outside of the step, so none looks beyond the ends of time
-        t = jnp.where(backwards, 1, 0) + h * number.astype(y.dtype)
-        stages = [velocity(t, y)]
-        for c, row in zip(nodes, rows, strict=True):
-            stages.append(velocity(t + c * h, combination(y, row, stages)))
-        return combination(y, weights, stages), None
+        t = jnp.asarray(backwards, y.dtype) + h * number.astype(y.dtype)
+
+        def stage(unfinished, coefficients):
+            # the points at which the stages to come are evaluated, and last the end of the step, each still
+            # without the shares of those stages; one small program serves all of them
+            c, share = coefficients
+            k = velocity(t + c, unfinished[0])
+            moved = jnp.concatenate([unfinished[1:], unfinished[-1:]])
+            return moved + share[:, None] * k, None
+
+        everywhere_y = jnp.broadcast_to(y, (len(nodes) + 1, y.size))
+        return jax.lax.scan(stage, everywhere_y, (nodes, shares))[0][0], None
 
     return jax.lax.scan(step, start, jnp.arange(steps))[0]
 
 
-def _coefficients() -> tuple[list[float], list[list[float]], list[float]]:
-    """c_i and a_ij of all stages but the first, and b_i."""
+def _coefficients() -> tuple[np.ndarray, np.ndarray]:
+    """The node c_j of each stage, and its velocity's shares a_ij in later stages i and b_j in the end."""
     try:
         import diffrax
     except ImportError as error:
         raise DependencyError("Continuous flows need diffrax: pip install 'flowvi[ode]'.") from error
     tableau = diffrax.Dopri8.tableau
     # the last stage serves the estimate of the error alone
-    rows = [row.tolist() for row in tableau.a_lower[:-1]]
-    return tableau.c[:-1].tolist(), rows, tableau.b_sol[:-1].tolist()
+    rows = [row.tolist() for row in tableau.a_lower[:-1]] + [tableau.b_sol[:-1].tolist()]
+    stages = len(rows)
+    shares = np.zeros((stages, stages + 1))
+    for later, row in enumerate(rows):
+        for stage, a in enumerate(row):
+            shares[stage, later - stage] = a
+    return np.array([0.0, *tableau.c[:-1]]), shares

@@ -45,12 +45,12 @@ class Velocity(eqx.Module):
     """A network with two hidden layers whose slope is bounded for any values of its weights.
 
         f(t, x) = V tanh(W tanh(U x + b_1 + r_1 t) + b_2 + r_2 t) + d,    |df/dx| <= `slope`
-        tr df/dx = s_2^T (W * (U V)^T) s_1,    s_l = the slopes of tanh in layer l
+        tr df/dx = s_2^T (W * (U V)^T) s_1,    s_l = slopes of tanh in layer l
 
-    The matrix in the middle does not change along a path, so the exact trace costs one product of a matrix and
-    a vector. U, W and V are each divided by what they exceed slope^(1/3) by, and the rates r are softly
-    clamped: a solver of fixed steps then stays accurate. `shifts`, added to b_1 and b_2, are where a condition
-    enters. V and d start at zero.
+    The matrix in the middle does not change along a path, so the exact trace costs one product of a matrix
+    and a vector. U, W and V are each divided by what they exceed slope^(1/3) by, and the rates r are softly
+    clamped: a solver of fixed steps then stays accurate. `shifts`, added to b_1 and b_2, are where a
+    condition enters. V and d start at zero.
 
     Shapes: x (dim,), shifts (2, width).
 
