@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowvi import bijections, errors, flows
+    from flowvi import bijections, errors, flows, objectives
     from flowvi.bijections import trainable
     from flowvi.calibration.result import Calibration
     from flowvi.calibration.run import calibrate
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowvi.posterior import Posterior, load
     from flowvi.targets.base import Target
     from flowvi.targets.stan import StanModel
+    from flowvi.training.train import Trained, train
 
 _HOMES = {
     "Budget": "flowvi.inference.budget",
@@ -28,6 +29,7 @@ _HOMES = {
     "Posterior": "flowvi.posterior",
     "StanModel": "flowvi.targets.stan",
     "Target": "flowvi.targets.base",
+    "Trained": "flowvi.training.train",
     "Verdict": "flowvi.inference.judge",
     "bijections": "",
     "calibrate": "flowvi.calibration.run",
@@ -36,6 +38,8 @@ _HOMES = {
     "fit_density": "flowvi.density.fit_density",
     "flows": "",
     "load": "flowvi.posterior",
+    "objectives": "",
+    "train": "flowvi.training.train",
     "trainable": "flowvi.bijections",
 }
 
@@ -47,6 +51,7 @@ __all__ = [
     "Posterior",
     "StanModel",
     "Target",
+    "Trained",
     "Verdict",
     "bijections",
     "calibrate",
@@ -55,6 +60,8 @@ __all__ = [
     "fit_density",
     "flows",
     "load",
+    "objectives",
+    "train",
     "trainable",
 ]
 
