@@ -60,6 +60,7 @@ def work(family: str, layers: int | None) -> Work:
 
     return Work(
         train,
+        per_epoch,
         lambda: np.asarray(draws(sampled, jr.key(next(seeds)))),
         lambda: np.asarray(sampled.sample(jr.key(next(seeds)), (DRAWS,))),
     )

@@ -12,6 +12,9 @@ LAYERS, WIDTH, DEPTH, BINS, BOUND = 8, 64, 2, 8, 5.0
 """Layers of the flow; hidden units, hidden layers of its networks (all silu); of its splines."""
 BLOCK_LAYERS, BLOCK_WIDTH = 2, 8
 """Layers of a block autoregressive flow, and its hidden units per coordinate."""
+CONTINUOUS_LAYERS = 1
+"""Velocity fields of a continuous flow: networks of one hidden layer, whose divergence is exact. flowvi solves
+with a fixed number of steps, zuko with adaptive ones at its own tolerance."""
 STEP_SIZE = 2e-3
 """Adam's; it has no part in how long a step takes."""
 
@@ -23,6 +26,7 @@ FAMILIES = {
     "spline autoregressive": ("flowvi", "flowjax", "zuko"),
     "planar": ("flowvi", "flowjax"),
     "block autoregressive": ("flowvi", "flowjax"),
+    "continuous": ("flowvi", "zuko"),
 }
 """Family -> the libraries that have it."""
 
@@ -32,18 +36,21 @@ class Work(NamedTuple):
 
     Attributes:
         train: train from the start for about so many steps of maximum likelihood; the steps taken.
+        few: the fewest steps that `train` is made for.
         sample: 10,000 draws in memory, in single precision, of the flow in the direction that samples fast.
         sample_as_called: the same by the library's public method, where that is something else.
     """
 
     train: Callable[[int], int]
+    few: int
     sample: Callable[[], object]
     sample_as_called: Callable[[], object] | None = None
 
 
 def layers_of(family: str, layers: int | None) -> int:
     """The number of layers, unless another is asked for."""
-    return layers or (BLOCK_LAYERS if family == "block autoregressive" else LAYERS)
+    usual = {"block autoregressive": BLOCK_LAYERS, "continuous": CONTINUOUS_LAYERS}
+    return layers or usual.get(family, LAYERS)
 
 
 def rows() -> np.ndarray:

@@ -12,8 +12,8 @@ from statistics import median
 
 from speed_sizes import Work
 
-SHORT, LONG = 200, 1200
-"""Steps of two fits, whose difference in time is that of the steps between, setting up aside."""
+SECONDS, MOST_STEPS = 5.0, 2000
+"""What the steps that are timed may take together, and how many there are at most."""
 SAMPLES = 20
 
 
@@ -25,13 +25,17 @@ def seconds(call: Callable[[], object]) -> tuple[float, object]:
 
 
 def trained(work: Work, compiling_only: bool) -> dict[str, float]:
-    """Seconds that the first fit takes longer than the same again, and microseconds per step after that."""
-    first, _ = seconds(lambda: work.train(SHORT))
-    short, few = seconds(lambda: work.train(SHORT))
+    """Seconds that the first fit takes longer than the same again, and microseconds per step after that.
+
+    The time of a step is the difference between two fits, by that of their steps: setting up is aside.
+    """
+    first, _ = seconds(lambda: work.train(work.few))
+    short, few = seconds(lambda: work.train(work.few))
     if compiling_only:
         return {"compile": first - short}
-    long, many = seconds(lambda: work.train(LONG))
-    return {"compile": first - short, "step": 1e6 * (long - short) / (many - few)}
+    more = int(min(max(SECONDS / short * few, 2 * work.few), MOST_STEPS))
+    long, many = seconds(lambda: work.train(work.few + more))
+    return {"compile": first - short, "step": 1e6 * (long - short) / (many - few), "steps": many - few}
 
 
 def sampled(work: Work) -> dict[str, float]:
