@@ -131,7 +131,7 @@ def exact_kl(flow: Flow, energy: str) -> tuple[float, float]:
 
     KL = integral of q0(x) (log q(f(x)) - log p~(f(x))) dx + log Z
     """
-    fine, coarse = (_mean_over_base(flow, energy, cells) for cells in (500, 350))
+    fine, coarse = (_mean_over_base(flow, energy, cells) for cells in (1000, 700))
     return fine + energies.log_normaliser(energy), abs(fine - coarse)
 
 
