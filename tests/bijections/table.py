@@ -11,6 +11,7 @@ from flowvi.bijections import (
     Amortized,
     BlockAutoregressive,
     Chain,
+    CircularSpline,
     Continuous,
     Coupling,
     Householder,
@@ -22,6 +23,7 @@ from flowvi.bijections import (
     MaskedAutoregressive,
     MaskedMLP,
     MonotonicNetwork,
+    PeriodicMLP,
     Permutation,
     Planar,
     Radial,
@@ -47,6 +49,14 @@ def coupling(seed, dim, transformer=AFFINE, condition_dim=None):
     moved = (dim + 1) // 2
     into, out = dim - moved + (condition_dim or 0), moved * transformer.parameters_per_dim
     conditioner = MLP(into, out, key=jax.random.key(seed), width=8)
+    return Coupling(dim, moved, conditioner, transformer, condition_dim)
+
+
+def circular(seed, dim, condition_dim=None):
+    transformer = CircularSpline(bins=3)
+    moved = (dim + 1) // 2
+    out = moved * transformer.parameters_per_dim
+    conditioner = PeriodicMLP(dim - moved, out, key=seed, condition_dim=condition_dim, width=8)
     return Coupling(dim, moved, conditioner, transformer, condition_dim)
 
 
@@ -128,6 +138,8 @@ FLOWS = {
     "block_autoregressive_conditional": lambda seed, dim: BlockAutoregressive(
         dim, key=seed, width=4, condition_dim=CONDITION_DIM
     ),
+    "coupling_circular": circular,
+    "coupling_circular_conditional": lambda seed, dim: circular(seed, dim, condition_dim=CONDITION_DIM),
     "continuous": lambda seed, dim: Continuous(dim, key=seed, width=4, steps=8),
     "continuous_conditional": lambda seed, dim: Continuous(
         dim, key=seed, width=4, steps=8, condition_dim=CONDITION_DIM

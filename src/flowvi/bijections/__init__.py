@@ -12,6 +12,7 @@ from flowvi.bijections.block_autoregressive import BlockAutoregressive as BlockA
 from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
 from flowvi.bijections.cholesky import CholeskyCov as CholeskyCov
+from flowvi.bijections.circular_spline import CircularSpline as CircularSpline
 from flowvi.bijections.continuous import Continuous as Continuous
 from flowvi.bijections.coupling import Coupling as Coupling
 from flowvi.bijections.estimated import HasEstimatedLogDet as HasEstimatedLogDet
@@ -29,6 +30,7 @@ from flowvi.bijections.nonlinearity import Nonlinearity as Nonlinearity
 from flowvi.bijections.ordered import Ordered as Ordered
 from flowvi.bijections.ordered import PositiveOrdered as PositiveOrdered
 from flowvi.bijections.orthogonal import Householder as Householder
+from flowvi.bijections.periodic_mlp import PeriodicMLP as PeriodicMLP
 from flowvi.bijections.permutation import Permutation as Permutation
 from flowvi.bijections.planar import Planar as Planar
 from flowvi.bijections.positive import Positive as Positive
@@ -44,3 +46,4 @@ from flowvi.bijections.trainable import trainable as trainable
 from flowvi.bijections.transformer import Transformer as Transformer
 from flowvi.bijections.tree import SupportTree as SupportTree
 from flowvi.bijections.velocity import Velocity as Velocity
+from flowvi.bijections.wrap import Wrap as Wrap

@@ -1,6 +1,7 @@
 """Distributions made of a base and a bijection, and their builders, by their names in the literature."""
 
 from flowvi.flows.bnaf import bnaf as bnaf
+from flowvi.flows.circular_spline import circular_spline as circular_spline
 from flowvi.flows.continuous import continuous as continuous
 from flowvi.flows.defensive_normal import DefensiveNormal as DefensiveNormal
 from flowvi.flows.distribution import Distribution as Distribution
@@ -27,6 +28,7 @@ from flowvi.flows.standardise import standardise as standardise
 from flowvi.flows.student_t import StudentT as StudentT
 from flowvi.flows.sylvester import sylvester as sylvester
 from flowvi.flows.unconstrained_monotonic import unconstrained_monotonic as unconstrained_monotonic
+from flowvi.flows.uniform_torus import UniformTorus as UniformTorus
 from flowvi.flows.whiten import Fixed as Fixed
 from flowvi.flows.whiten import whiten as whiten
 from flowvi.flows.wide_normal import WideNormal as WideNormal

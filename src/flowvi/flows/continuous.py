@@ -28,10 +28,10 @@ def continuous(
 
         dz/dt = f_k(t, z, condition), t from 0 to 1,    |df_k/dz| <= slope
 
-    Starts as the identity on the base (the standard normal, unless given). Draws and `log_prob` cost the
-    same, 13 * steps evaluations of a network per layer, with the exact trace of the Jacobian for any dim.
-    `slope` bounds how fast neighbours drift apart, to the factor e^slope; `steps` of about twice that keep the
-    solver's error near 1e-9.
+    Starts as the identity on the base (the standard normal, unless given). Draws and `log_prob` cost
+    the same, 13 * steps evaluations of a network per layer, the exact trace of the Jacobian included.
+    Neighbours drift apart by at most the factor e^slope; `steps` of about twice the slope keep the solver's
+    error near 1e-9.
 
     Shapes: points (dim,); condition (condition_dim,).
 

@@ -1,0 +1,68 @@
+"""Monotone splines of an angle, with parameters from a conditioner."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from flowvi.bijections.quadratic_pieces import inverse_spline, knot_derivatives, knots, spline
+from flowvi.bijections.transformer import Transformer
+from flowvi.bijections.wrap import turns
+from flowvi.errors import FlowError
+
+
+class CircularSpline(Transformer):
+    """A rational-quadratic spline of the circle onto itself, and a rotation.
+
+        y = S(x) + a for x in [-pi, pi),    S(-pi) = -pi, S(pi) = pi, S'(-pi) = S'(pi)
+        y(x + 2 pi k) = y(x) + 2 pi k
+
+    The second line makes it an increasing map of the real line too, smooth across each seam, so that it
+    can be used wherever a `Transformer` can; `Wrap` brings angles back to [-pi, pi). Between its knots S is
+    that of `RationalQuadraticSpline`. Parameters: `bins` widths, heights and derivatives each, then the angle
+    a; zero parameters are the identity. Shapes: x, y (dim,), parameters (dim, 3 bins + 1).
+
+    Source: Rezende et al. 2020 (arXiv 2002.02428), section 2.3.
+
+    Raises:
+        FlowError: `bins` is below 2, where the derivative at the seam would be the only one.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flowvi.bijections import CircularSpline
+        >>> spline = CircularSpline(bins=4)
+        >>> spline.forward_and_log_det(jnp.array([1.0, 7.0]), jnp.zeros((2, 13)))[0].round(4).tolist()
+        [1.0, 7.0]
+    """
+
+    bins: int = eqx.field(default=8, static=True)
+
+    def __check_init__(self):
+        if self.bins < 2:
+            raise FlowError(f"CircularSpline: bins={self.bins}. Give at least two; 8 is usual.")
+
+    @property
+    def parameters_per_dim(self) -> int:
+        return 3 * self.bins + 1
+
+    def forward_and_log_det(
+        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+    ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
+        shift = turns(x)
+        y, log_slope = spline(x - shift, *self._knots(parameters))
+        return y + shift + parameters[:, -1], log_slope
+
+    def inverse_and_log_det(
+        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+    ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
+        y = y - parameters[:, -1]
+        shift = turns(y)
+        x, log_slope = inverse_spline(y - shift, *self._knots(parameters))
+        return x + shift, log_slope
+
+    def _knots(self, parameters):
+        widths, heights, log_derivatives = jnp.split(parameters[:, :-1], 3, axis=-1)
+        derivatives = knot_derivatives(log_derivatives)
+        # the two ends are one point of the circle
+        around = jnp.concatenate([derivatives, derivatives[:, :1]], axis=-1)
+        return knots(widths, np.pi), knots(heights, np.pi), around
