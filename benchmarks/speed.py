@@ -3,12 +3,12 @@
     python benchmarks/speed.py [--families NAME ...] [--libraries NAME ...] [--repeats 3] [--depths 4 8 16 32]
                                [--json FILE] [--markdown FILE]
 
-Architectures, batch and data are those of speed_sizes.py. Every measurement is a fresh process with cold caches,
-and the libraries take turns; cells are medians over the repeats. A training step is one of maximum likelihood by
-Adam in float32, through what a user of each library runs: `flowvi.fit_density`, FlowJAX's `fit_to_data`, zuko's
-loop in PyTorch. Draws are made in float32, by a compiled function where the library compiles. --depths asks for
-the time to compile training at these numbers of layers. Results are kept in --json as they come; a run that
-stopped goes on from there.
+Architectures, batch and data are those of speed_sizes.py. Every measurement is a fresh process with cold
+caches, and the libraries take turns; cells are medians over the repeats. A training step is one of maximum
+likelihood by Adam in float32, through what a user of each library runs: `flowvi.fit_density`, FlowJAX's
+`fit_to_data`, zuko's loop in PyTorch. Draws are made in float32, by a compiled function where the library
+compiles. --depths asks for the time to compile training at these numbers of layers. Results are kept in
+--json as they come; a run that stopped goes on from there.
 """
 
 from __future__ import annotations

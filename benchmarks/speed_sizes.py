@@ -13,7 +13,7 @@ LAYERS, WIDTH, DEPTH, BINS, BOUND = 8, 64, 2, 8, 5.0
 BLOCK_LAYERS, BLOCK_WIDTH = 2, 8
 """Layers of a block autoregressive flow, and its hidden units per coordinate."""
 CONTINUOUS_LAYERS = 1
-"""Velocity fields of a continuous flow: networks of one hidden layer, whose divergence is exact. flowvi solves
+"""Velocity fields of a continuous flow: networks of one hidden layer, their divergence exact. flowvi solves
 with a fixed number of steps, zuko with adaptive ones at its own tolerance."""
 STEP_SIZE = 2e-3
 """Adam's; it has no part in how long a step takes."""

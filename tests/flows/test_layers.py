@@ -59,3 +59,15 @@ def test_layers_see_the_condition():
     with jax.enable_x64(True):
         expected = flow.bijection.forward_and_log_det(jnp.asarray(x[0]), jnp.asarray(condition))[0]
     np.testing.assert_allclose(through_layers(flow, x, condition)[0][-1, 0], expected, rtol=1e-12)
+
+
+def test_layers_of_an_amortized_flow_are_those_for_its_condition():
+    flow = perturbed(CONDITIONAL["planar"](2))
+    x, condition = np.array([[0.5, -1.0]]), np.array([1.0, -1.0, 0.5])
+    assert len(layers(flow)) == 1
+    assert len(layers(flow, condition)) > 1
+    with jax.enable_x64(True):
+        z, log_det = flow.bijection.forward_and_log_det(jnp.asarray(x[0]), jnp.asarray(condition))
+    points, log_dets = through_layers(flow, x, condition)
+    np.testing.assert_allclose(points[-1, 0], z, rtol=1e-12)
+    np.testing.assert_allclose(log_dets[-1, 0], log_det, rtol=1e-10)

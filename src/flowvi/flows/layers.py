@@ -6,10 +6,11 @@ import operator
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from flowvi.bijections import Bijection, Chain, Invert, Scan
+from flowvi.bijections import Amortized, Bijection, Chain, Invert, Scan
 from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.flows.flow import Flow
@@ -19,13 +20,14 @@ from flowvi.precision import double_precision
 
 
 @double_precision
-def layers(flow: Flow) -> list[Bijection]:
+def layers(flow: Flow, condition: Float[Array | np.ndarray, " condition"] | None = None) -> list[Bijection]:
     """The maps f_1, ..., f_K of a flow, in the order in which they are applied to a draw of the base.
 
         z_0 ~ q0,    z_k = f_k(z_(k-1)),    z_K ~ q
 
     A `Chain` is taken apart into its members, and a `Scan` into its layers, each of which counts as one: a
-    permutation with the coupling it belongs to. `Fixed` and `Invert` are looked into.
+    permutation with the coupling it belongs to. `Fixed` and `Invert` are looked into, and `Amortized`
+    where its condition (condition_dim,) is given: its layers are then those for this condition.
 
     Example:
         >>> import flowvi
@@ -33,7 +35,7 @@ def layers(flow: Flow) -> list[Bijection]:
         >>> [type(layer).__name__ for layer in layers(flowvi.flows.real_nvp(2, key=0, layers=2))]
         ['Chain', 'Chain', 'Permutation', 'LocationScale']
     """
-    return _parts(flow.bijection)
+    return _parts(flow.bijection, None if condition is None else jnp.asarray(condition, float))
 
 
 @double_precision
@@ -59,23 +61,25 @@ def through_layers(
     """
     points, log_dets = [np.asarray(base_points, np.float64)], [np.zeros(len(base_points))]
     context = None if condition is None else np.asarray(condition, np.float64)
-    for layer in layers(flow):
+    for layer in layers(flow, condition):
         moved, log_det = _moved(layer, points[-1], context)
         points.append(np.asarray(moved))
         log_dets.append(log_dets[-1] + np.asarray(log_det))
     return np.stack(points), np.stack(log_dets)
 
 
-def _parts(bijection: Bijection) -> list[Bijection]:
+def _parts(bijection: Bijection, condition: Array | None) -> list[Bijection]:
     match bijection:
         case Chain():
-            return [part for member in bijection.bijections for part in _parts(member)]
+            return [part for member in bijection.bijections for part in _parts(member, condition)]
         case Scan():
             return _unstacked(bijection.layers)
         case Fixed():
-            return _parts(bijection.bijection)
+            return _parts(bijection.bijection, condition)
         case Invert():
-            return [Invert(part) for part in reversed(_parts(bijection.bijection))]
+            return [Invert(part) for part in reversed(_parts(bijection.bijection, condition))]
+        case Amortized() if condition is not None:
+            return _parts(bijection.at(jnp.zeros(bijection.shape), condition), None)
         case _:
             return [bijection]
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from flowvi.compiling import Compiled
 from flowvi.errors import ArgumentError
 from flowvi.flows import Flow
 from flowvi.memory import batch_map
@@ -206,12 +207,16 @@ _EDGE = np.concatenate([np.linspace(a, b, 50) for a, b in itertools.pairwise(_CO
 @double_precision
 def _linearised(flow: Flow, at: np.ndarray, condition: Condition) -> tuple[np.ndarray, np.ndarray]:
     context = None if condition is None else jnp.asarray(condition, float)
+    value, jacobian = _value_and_jacobian(flow, jnp.asarray(at), context)
+    return np.asarray(value), np.asarray(jacobian)
 
+
+@Compiled
+def _value_and_jacobian(flow: Flow, at: Array, condition: Array | None) -> tuple[Array, Array]:
     def forward(x: Array) -> Array:
-        return flow.bijection.forward_and_log_det(x, context)[0]
+        return flow.bijection.forward_and_log_det(x, condition)[0]
 
-    point = jnp.asarray(at)
-    return np.asarray(forward(point)), np.asarray(jax.jacrev(forward)(point))
+    return forward(at), jax.jacrev(forward)(at)
 
 
 @double_precision
