@@ -79,14 +79,14 @@ class LipschitzMLP(eqx.Module):
     ) -> Float[Array, " out_size"]:
         return self.apply(self.bounded_weights(), x, shift)
 
-    def bounded_weights(self) -> tuple[Float[Array, "into out_of"], ...]:
+    def bounded_weights(self) -> tuple[Float[Array, "_ _"], ...]:
         """V_1 .. V_L, to be computed once where the network is evaluated many times."""
         each = self.contraction ** (1 / len(self.weights))
         return tuple(bounded(w, each) for w in self.weights)
 
     def apply(
         self,
-        bounded_weights: Sequence[Float[Array, "into out_of"]],
+        bounded_weights: Sequence[Float[Array, "_ _"]],
         x: Float[Array, " in_size"],
         shift: Float[Array, " width"] | None = None,
     ) -> Float[Array, " out_size"]:
