@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from flowvi.errors import ArgumentError
-from flowvi.objectives.log_density import Annealed, LogDensity
+from flowvi.objectives.log_density import Annealed, Density
 
 Schedule = Callable[[Int[Array, ""]], Float[Array, ""]]
 
@@ -33,7 +33,7 @@ def linear_schedule(start: float = 0.01, steps: int = 10_000) -> Schedule:
     return lambda step: jnp.minimum(1.0, start + jnp.asarray(step) / steps)
 
 
-def annealed(log_density: LogDensity, schedule: Schedule | None = None) -> Annealed:
+def annealed(log_density: Density, schedule: Schedule | None = None) -> Annealed:
     """The target beta_t log p, to be given to an objective in the place of log p.
 
         reverse KL at step t:   E_q[log q - beta_t log p]

@@ -98,9 +98,8 @@ def check_condition(flow: Flow, condition: Float[Array, ...] | None) -> None:
     given = None if condition is None else condition.shape[-1]
     if given != flow.condition_dim:
         raise FlowError(
-            f"The flow has condition_dim={flow.condition_dim}, but the objective has "
-            + ("no condition. " if given is None else f"conditions of length {given}. ")
-            + ("Build the flow with condition_dim= ." if flow.condition_dim is None else "Give condition= .")
+            f"The flow has condition_dim={flow.condition_dim}, but the objective's condition is of length "
+            f"{given}. Build the flow for the conditions, and give the objective conditions for such a flow."
         )
 
 

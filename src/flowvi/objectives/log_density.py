@@ -16,16 +16,18 @@ from flowvi.memory import batch_map
 from flowvi.objectives.pushed import with_slope
 from flowvi.targets.base import Target
 
+Density = Target | Callable[..., Any]
+"""An unnormalised log density of one point (dim,), and of its condition where the objective has one."""
+
 
 class Annealed(eqx.Module):
     """beta_t log p, where beta_t is a function of the step; see `annealed`."""
 
-    log_density: Target | Callable[..., Any]
+    log_density: Density
     schedule: Callable[[Int[Array, ""]], Float[Array, ""]]
 
 
-LogDensity = Target | Annealed | Callable[..., Any]
-"""An unnormalised log density of one point (dim,), and of its condition where the objective has one."""
+LogDensity = Density | Annealed
 
 
 class Evaluated(NamedTuple):

@@ -1,9 +1,9 @@
-"""Adam on the parameters of a flow as one vector, which skips what is not finite and averages over steps."""
+"""Adam on the parameters of a model as one vector, which skips what is not finite and averages over steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,7 +16,9 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from flowvi.bijections import trainable
 from flowvi.bijections.leaf import leaf
-from flowvi.flows import Flow
+
+M = TypeVar("M", bound=eqx.Module)
+"""What is trained: a flow, or networks around one."""
 
 _DECAY = 0.98
 """Of the exponential average of the parameters over steps."""
@@ -67,12 +69,12 @@ def _optimiser() -> optax.GradientTransformation:
 
 
 def ravel(
-    flow: Flow, dtype: DTypeLike = np.float32
-) -> tuple[Float[Array, " parameters"], Callable[[Array], Flow]]:
-    """The trainable parameters as one vector, and the flow as a function of it, both in the dtype in which
+    model: M, dtype: DTypeLike = np.float32
+) -> tuple[Float[Array, " parameters"], Callable[[Array], M]]:
+    """The trainable parameters as one vector, and the model as a function of it, both in the dtype in which
     it is trained."""
-    cast = jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, flow)
-    arrays, rest = eqx.partition(cast, trainable(flow))
+    cast = jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, model)
+    arrays, rest = eqx.partition(cast, trainable(model))
     vector, unravel = ravel_pytree(arrays)
     return vector, lambda vector: eqx.combine(unravel(vector), rest)
 
@@ -80,9 +82,9 @@ def ravel(
 # Outside a program the same is done by NumPy: each small operation of JAX would be compiled.
 
 
-def beginning(flow: Flow, dtype: DTypeLike = np.float32) -> AdamState:
+def beginning(model: eqx.Module, dtype: DTypeLike = np.float32) -> AdamState:
     """The state before the first step, of training in this dtype."""
-    arrays = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
+    arrays = jax.tree.leaves(eqx.filter(model, trainable(model)))
     vector = leaf(np.concatenate([np.ravel(array) for array in arrays]).astype(dtype))
     optimiser = jax.eval_shape(_optimiser().init, vector)
     zero = leaf(np.zeros((), int))
@@ -96,9 +98,9 @@ def beginning(flow: Flow, dtype: DTypeLike = np.float32) -> AdamState:
     )
 
 
-def with_parameters(flow: Flow, vector: Float[np.ndarray, " parameters"]) -> Flow:
-    """The flow with its trainable parameters taken from a vector."""
-    arrays, rest = eqx.partition(flow, trainable(flow))
+def with_parameters(model: M, vector: Float[np.ndarray, " parameters"]) -> M:
+    """The model with its trainable parameters taken from a vector."""
+    arrays, rest = eqx.partition(model, trainable(model))
     leaves, structure = jax.tree.flatten(arrays)
     ends = np.cumsum([array.size for array in leaves])
     parts = np.split(vector, ends[:-1])

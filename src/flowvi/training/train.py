@@ -107,11 +107,12 @@ def train(
         for start in range(0, steps, chunk):
             numbers = np.arange(start, min(start + chunk, steps))
             draws = jax.tree.map(lambda a: _leaf(a, dtype), objective.draw(flow, rng, len(numbers)))
-            state, (loss, bad) = run_steps(
-                objective, flow, state, (draws, leaf(numbers)), leaf(step_sizes[numbers])
-            )
-            losses.append(np.asarray(loss, np.float64))
-            nonfinite += int(np.asarray(bad).sum())
+            inputs = draws, leaf(numbers)
+            after, (loss, bad) = run_steps(objective, flow, state, inputs, leaf(step_sizes[numbers]))
+            # waits for the chunk, so that what an interrupted one began is not half kept
+            loss, bad = np.asarray(loss, np.float64), int(np.asarray(bad).sum())
+            state, nonfinite = after, nonfinite + bad
+            losses.append(loss)
             show(losses, int(state.skipped))
     except KeyboardInterrupt:
         interrupted = True
@@ -137,7 +138,8 @@ def run_steps(
 
     def descent(parameters: Array, of_step: tuple[PyTree, Array]) -> Descent:
         def loss(parameters: Array) -> tuple[Array, Array]:
-            return tuple(objective.estimate(unravel(parameters), *of_step))
+            estimated = objective.estimate(unravel(parameters), *of_step)
+            return estimated.loss, estimated.nonfinite
 
         (value, nonfinite), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
         return Descent(gradient, jnp.isfinite(value), (value, nonfinite))
