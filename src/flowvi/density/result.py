@@ -60,7 +60,7 @@ class DensityFit:
     def __repr__(self) -> str:
         dim, condition_dim = self.flow.dim, self.flow.condition_dim
         given = "" if condition_dim is None else f" given {condition_dim}"
-        bound = ", at least, of the discrete ones' probabilities" if self.dequantised else ""
+        bound = f", a lower bound: {', '.join(self.dequantised)} dequantised" if self.dequantised else ""
         notes = [f"{self.skipped} steps skipped"] if self.skipped else []
         notes += ["interrupted"] if self.interrupted else []
         return (
