@@ -13,9 +13,11 @@ from flowvi.bijections.chain import Chain as Chain
 from flowvi.bijections.cholesky import CholeskyCorr as CholeskyCorr
 from flowvi.bijections.cholesky import CholeskyCov as CholeskyCov
 from flowvi.bijections.circular_spline import CircularSpline as CircularSpline
+from flowvi.bijections.conditioned import Conditioned as Conditioned
 from flowvi.bijections.continuous import Continuous as Continuous
 from flowvi.bijections.coupling import Coupling as Coupling
 from flowvi.bijections.estimated import HasEstimatedLogDet as HasEstimatedLogDet
+from flowvi.bijections.from_flowjax import FromFlowJAX as FromFlowJAX
 from flowvi.bijections.identity import Identity as Identity
 from flowvi.bijections.interval import Interval as Interval
 from flowvi.bijections.interval import LowerBounded as LowerBounded
