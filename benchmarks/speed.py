@@ -5,10 +5,10 @@
 
 Architectures, batch and data are those of speed_sizes.py. Every measurement is a fresh process with cold
 caches, and the libraries take turns; cells are medians over the repeats. A training step is one of maximum
-likelihood by Adam in float32, through what a user of each library runs: `flowvi.fit_density`, FlowJAX's
-`fit_to_data`, zuko's loop in PyTorch. Draws are made in float32, by a compiled function where the library
-compiles. --depths asks for the time to compile training at these numbers of layers. Results are kept in
---json as they come; a run that stopped goes on from there.
+likelihood by Adam in float32, through what a user of each library runs: `flowvi.fit_density` (its
+validation included), FlowJAX's `fit_to_data`, zuko's loop in PyTorch. Draws are made in float32, by a
+compiled function where the library compiles. --depths asks for the time to compile training at these
+numbers of layers. Results are kept in --json as they come; a run that stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,8 +101,14 @@ def measured(task: Record) -> Record:
         except subprocess.TimeoutExpired:
             return {"error": f"over {TIMEOUT:.0f} s"}
         if ended.returncode:
-            return {"error": (ended.stderr.strip() or "ended without a message").splitlines()[-1]}
+            return {"error": message(ended.stderr)}
         return json.loads(out.read_text())
+
+
+def message(stderr: str) -> str:
+    """The line that names the error; JAX writes others below it."""
+    lines = stderr.strip().splitlines() or ["ended without a message"]
+    return next((line for line in reversed(lines) if re.match(r"[\w.]*(Error|Exception)\b", line)), lines[-1])
 
 
 if __name__ == "__main__":
