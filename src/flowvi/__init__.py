@@ -6,7 +6,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowvi import bijections, errors, flows, objectives
+    from flowvi import bijections, errors, flows, interop, objectives
+    from flowvi.amortized.amortize import amortize
+    from flowvi.amortized.result import Amortized
     from flowvi.bijections import trainable
     from flowvi.calibration.result import Calibration
     from flowvi.calibration.run import calibrate
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from flowvi.training.train import Trained, train
 
 _HOMES = {
+    "Amortized": "flowvi.amortized.result",
     "Budget": "flowvi.inference.budget",
     "Calibration": "flowvi.calibration.result",
     "DensityFit": "flowvi.density.result",
@@ -31,12 +34,14 @@ _HOMES = {
     "Target": "flowvi.targets.base",
     "Trained": "flowvi.training.train",
     "Verdict": "flowvi.inference.judge",
+    "amortize": "flowvi.amortized.amortize",
     "bijections": "",
     "calibrate": "flowvi.calibration.run",
     "errors": "",
     "fit": "flowvi.inference.fit",
     "fit_density": "flowvi.density.fit_density",
     "flows": "",
+    "interop": "",
     "load": "flowvi.posterior",
     "objectives": "",
     "train": "flowvi.training.train",
@@ -44,6 +49,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Amortized",
     "Budget",
     "Calibration",
     "DensityFit",
@@ -53,12 +59,14 @@ __all__ = [
     "Target",
     "Trained",
     "Verdict",
+    "amortize",
     "bijections",
     "calibrate",
     "errors",
     "fit",
     "fit_density",
     "flows",
+    "interop",
     "load",
     "objectives",
     "train",

@@ -46,14 +46,14 @@ def data_sets(
 
     def draw(seed: int) -> DataSet:
         parameters, data = _require_pair(simulate(np.random.default_rng(seed)))
-        target = _given(data, model, args, kwargs, example, supports)
+        target = given_data(data, model, args, kwargs, example, supports)
         require_proper_prior(target)
         return _flat(parameters), target
 
     return draw
 
 
-def _given(
+def given_data(
     data: Mapping[str, Any],
     model: Any,
     args: tuple,

@@ -90,7 +90,7 @@ def fit_density(
     try:
         for round_ in rounds(trained, rows, parts.train, parts.validation, rng, max_steps):
             history.append(round_)
-            trained = round_.flow
+            trained = round_.model
             show(round_)
     except KeyboardInterrupt:
         interrupted = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,9 @@ from flowvi.compiling import Compiled
 from flowvi.density.rows import Rows
 from flowvi.flows import Flow
 from flowvi.flows.flow import log_prob
-from flowvi.training.adam import AdamState, beginning, ravel, single_precision, with_parameters
+from flowvi.training.adam import AdamState, ravel, single_precision
+from flowvi.training.batches import endless
+from flowvi.training.early_stopping import Round, stopped_early
 from flowvi.training.steps import Descent, scan_steps
 
 BATCH = 256
@@ -23,33 +24,6 @@ _EPOCHS = 5
 """In a round, as far as the bounds on its steps allow: a large flow learns few rows by heart in some ten."""
 _FEWEST_STEPS, _MOST_STEPS = 25, 200
 """In a round."""
-STEP_SIZE = 2e-3
-"""Adam's first step."""
-_DROP = 0.3
-"""Factor on the step size where validation has stopped to gain."""
-_DROPS = 3
-_PATIENCE = 6
-"""Rounds without gain before that."""
-_WORTHWHILE = 0.02
-"""Gain, in standard errors of the validation score, that counts."""
-
-
-class Round(NamedTuple):
-    """A flow of standardised rows after a round.
-
-    Attributes:
-        flow: the best so far by validation.
-        steps: steps so far.
-        training: log likelihood of the rows of the round as they were met, nats per row.
-        validation: that of the validation rows after it.
-        skipped: steps so far that were not taken because they were not finite.
-    """
-
-    flow: Flow
-    steps: int
-    training: float
-    validation: float
-    skipped: int
 
 
 def rounds(
@@ -62,31 +36,18 @@ def rounds(
 ) -> Iterator[Round]:
     """Maximise the mean of log q(x | condition) by Adam, some 25 to 200 steps at a time.
 
-    After six rounds without gain in validation, training goes on from the best flow with 0.3 of the step
-    size, three times; the fourth time it ends. A flow whose score is not finite is never the best. The flow
-    is trained in float32 and scored in float64; validation rows keep their noise.
+    Scores are in nats per row. The flow is trained in float32 and scored in float64; validation rows keep
+    their noise.
     """
     steps = min(int(np.clip(_EPOCHS * len(train) / BATCH, _FEWEST_STEPS, _MOST_STEPS)), max_steps)
-    order = _endless(train, steps * BATCH, rng)
+    order = endless(train, steps * BATCH, rng)
     validated = rows.take(validation, rng)
-    state, best, (score, _) = beginning(flow), flow, _score(flow, validated)
-    step_size, drops, waited, taken, skipped = STEP_SIZE, 0, 0, 0, 0
-    while taken + steps <= max_steps:
+
+    def one_round(state: AdamState, step_sizes: Array) -> tuple[AdamState, Array]:
         batches = [_batches(values, steps) for values in rows.take(next(order), rng)]
-        state, met = _train(flow, state, *batches, leaf(single_precision(np.full(steps, step_size))))
-        taken += steps
-        candidate = with_parameters(flow, np.asarray(state.average))
-        value, error = _score(candidate, validated)
-        gained = value > score + _WORTHWHILE * error
-        waited = 0 if gained else waited + 1
-        if gained:
-            best, score = candidate, value
-        yield Round(best, taken, float(np.mean(met)), value, skipped + int(state.skipped))
-        if waited == _PATIENCE:
-            if drops == _DROPS:
-                return
-            skipped += int(state.skipped)
-            state, step_size, drops, waited = beginning(best), step_size * _DROP, drops + 1, 0
+        return _train(flow, state, *batches, step_sizes)
+
+    yield from stopped_early(flow, one_round, lambda flow: _score(flow, validated), steps, max_steps)
 
 
 @Compiled
@@ -113,21 +74,6 @@ def _score(flow: Flow, rows: tuple[np.ndarray, np.ndarray | None]) -> tuple[floa
     if not np.isfinite(values).all():
         return -np.inf, 0.0
     return float(values.mean()), float(values.std() / np.sqrt(len(values)))
-
-
-def _endless(
-    numbers: Int[np.ndarray, " n"], size: int, rng: np.random.Generator
-) -> Iterator[Int[np.ndarray, " size"]]:
-    """So many row numbers at a time, in a new random order every time through."""
-    left = numbers[:0]
-    while True:
-        parts, missing = [left], size - len(left)
-        while missing > 0:
-            parts.append(rng.permutation(numbers))
-            missing -= len(numbers)
-        left = np.concatenate(parts)
-        yield left[:size]
-        left = left[size:]
 
 
 def _batches(values: np.ndarray | None, steps: int) -> Array | None:

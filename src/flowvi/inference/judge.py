@@ -110,7 +110,7 @@ def judge(
             tells the modes apart.
     """
     found, missed = _modes(modes, outside, parts, tempered)
-    level, reasons = _weights(fitted, weighted, draws)
+    level, reasons = of_weights(fitted, weighted, draws)
     if chains is not None:
         level, of_chains = _chains(chains)
         reasons.insert(0, of_chains)
@@ -188,7 +188,8 @@ def judge(
     )
 
 
-def _weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, list[str]]:
+def of_weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level, list[str]]:
+    """What the importance weights alone allow to say of so many draws, and why."""
     size, khat, cut = len(weighted.z), weighted.khat, weighted.cut_for(draws)
     facts = (
         f"sd(log w) = {fitted.sd_log_weights:.3f}, k-hat = {khat:.2f}, ESS/S = {weighted.ess_ratio:.3f} "

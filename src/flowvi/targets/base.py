@@ -82,6 +82,36 @@ class Target(eqx.Module):
             "that draws parameters and data."
         )
 
+    def prior_predictive(self, seed: int, n: int) -> tuple[Draws, Draws]:
+        """Parameters drawn n times from the prior, and observed sites drawn with them, each (n, *shape).
+
+        Raises:
+            CannotSimulateError: the model is a density only, or its prior is improper.
+        """
+        raise CannotSimulateError(
+            "A Stan program or a log density cannot draw from its own prior. Give `simulate=`, a function "
+            "that draws parameters and data."
+        )
+
+    def with_observed(self, observed: Mapping[str, Any]) -> "Target":
+        """The posterior given other values of observed sites, by name; such targets share their programs.
+
+        Raises:
+            CannotSimulateError: the model is a density only, in which no observations can be told.
+        """
+        raise CannotSimulateError("A Stan program or a log density does not tell its observations by name.")
+
+    def unconstrain_rows(self, draws: Draws) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, " n"]]:
+        """Unconstrained points of many values of the parameters, and log |det d parameters / dz| there.
+
+        Values outside their supports give points that are not finite or, off a simplex, those of others.
+
+        Raises:
+            DataError: a parameter is missing or has the wrong shape.
+            CannotSimulateError: the front end does not tell its Jacobians apart.
+        """
+        raise CannotSimulateError("A Stan program does not tell its log density and its Jacobians apart.")
+
     @abstractmethod
     def log_likelihood(self, draws: Draws) -> Draws:
         """Pointwise log likelihood per observed site, (draws, *shape of the data); empty where the model

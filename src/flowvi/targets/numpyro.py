@@ -178,6 +178,42 @@ class NumpyroTarget(Target):
         return _float64(parameters), dataclasses.replace(self, model=model, given=given)
 
     @double_precision
+    def prior_predictive(self, seed: int, n: int) -> tuple[Draws, Draws]:
+        """Latent, deterministic and observed sites drawn together, n times.
+
+        Raises:
+            CannotSimulateError: the prior is improper, nothing is observed, or the model has factors.
+        """
+        require_proper_prior(self)
+        keys = jax.random.split(jax.random.key(seed), n)
+        parameters, observed = _draw_prior_rows(self.model, self.given, keys)
+        return _float64(parameters), _float64(observed)
+
+    @double_precision
+    def with_observed(self, observed: Mapping[str, Any]) -> Target:
+        """The posterior given other values of observed sites; what else the model does with its data is done
+        with those it was called with."""
+        model, given = replica(self.model, self.given, {k: jnp.asarray(v) for k, v in observed.items()})
+        return dataclasses.replace(self, model=model, given=given)
+
+    @double_precision
+    def unconstrain_rows(self, draws: Draws) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, " n"]]:
+        """See `Target.unconstrain_rows`.
+
+        Raises:
+            DataError: a site is missing or has the wrong shape.
+        """
+        for site in self.sites:
+            if site.name not in draws or np.shape(draws[site.name])[1:] != site.shape:
+                given = np.shape(draws[site.name])[1:] if site.name in draws else "none"
+                raise DataError(
+                    f"Parameter '{site.name}' has shape {site.shape} in the model; the values given have "
+                    f"shape {given}."
+                )
+        z, log_det = _unconstrain_rows(self, self._latents(draws))
+        return np.asarray(z), np.asarray(log_det)
+
+    @double_precision
     def log_likelihood(self, draws: Draws) -> Draws:
         """Pointwise log likelihood of each observed site; `numpyro.factor` terms have none, nor have models
         with enumerated sites, over which a point's likelihood would be a sum."""
@@ -267,6 +303,33 @@ def _unconstrain(target: NumpyroTarget, parameters: dict[str, Array]) -> Float[A
     sites = handlers.trace(model).get_trace(*args, **kwargs)
     parts = [biject_to(sites[s.name]["fn"].support).inv(parameters[s.name]).ravel() for s in target.sites]
     return jnp.concatenate(parts)
+
+
+@eqx.filter_jit
+def _draw_prior_rows(
+    model: Callable, given: Arguments, keys: Array
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    return batch_map(lambda key: draw_prior(model, given, key), keys)
+
+
+@eqx.filter_jit
+def _unconstrain_rows(
+    target: NumpyroTarget, latents: dict[str, Array]
+) -> tuple[Float[Array, "n dim"], Float[Array, " n"]]:
+    args, kwargs = target.given.join()
+
+    def one(latents: dict[str, Array]) -> tuple[Array, Array]:
+        model = handlers.substitute(handlers.seed(target.model, jax.random.key(0)), data=latents)
+        sites = handlers.trace(model).get_trace(*args, **kwargs)
+        parts, total = [], jnp.zeros(())
+        for site in target.sites:
+            bijection: Any = biject_to(sites[site.name]["fn"].support)
+            x = bijection.inv(latents[site.name])
+            total = total + jnp.sum(bijection.log_abs_det_jacobian(x, latents[site.name]))
+            parts.append(x.ravel())
+        return jnp.concatenate(parts), total
+
+    return batch_map(one, latents)
 
 
 def _latent_sites(

@@ -85,6 +85,14 @@ class _Source:
         return to_jax(self.free, self.shapes, outputs, self.shared)
 
     @cached_property
+    def jacobian(self) -> tuple[Program, tuple[Array, ...]]:
+        # PyMC adds the log determinants to the log density of each variable
+        both = [
+            cast("Any", self.model.logp(vars=self.free, jacobian=jacobian)) for jacobian in (True, False)
+        ]
+        return to_jax(self.values, self.value_shapes, [both[0] - both[1]], self.shared)
+
+    @cached_property
     def pointwise(self) -> tuple[Program, tuple[Array, ...]]:
         outputs = cast("list[Any]", self.model.logp(vars=self.model.observed_RVs, sum=False))
         return to_jax(self.values, self.value_shapes, outputs, self.shared)
@@ -229,6 +237,30 @@ class PymcTarget(Target):
         rest = {name: value for name, value in data.items() if name not in observed}
         values = new_data(source.model, source.shared, rest)
         return PymcTarget.build(with_observed(source.model, values, observed))
+
+    @double_precision
+    def prior_predictive(self, seed: int, n: int) -> tuple[Draws, Draws]:
+        require_proper_prior(self)
+        source = self._source
+        names = [rv.name for rv in source.model.unobserved_RVs]
+        seeds = np.random.SeedSequence(seed).generate_state(n, np.uint64)
+        drawn = [np.stack(values) for values in zip(*(source.prior(int(s)) for s in seeds), strict=True)]
+        parameters, observed = drawn[: len(names)], drawn[len(names) :]
+        return _named(names, parameters), _named(source.observed_names, observed)
+
+    @double_precision
+    def with_observed(self, observed: Mapping[str, Any]) -> PymcTarget:
+        dtypes = {rv.name: rv.dtype for rv in self._source.model.observed_RVs}
+        return self.with_data({k: np.asarray(v).astype(dtypes.get(k, float)) for k, v in observed.items()})
+
+    @double_precision
+    def unconstrain_rows(self, draws: Draws) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, " n"]]:
+        source = self._source
+        rows = source.rows(draws)
+        z = [out.reshape(len(out), -1) for out in map_rows(source.unconstrained, rows)]
+        values = [row.reshape(-1, *shape) for row, shape in zip(z, self._shapes, strict=True)]
+        (log_det,) = map_rows(source.jacobian, values)
+        return np.concatenate(z, axis=1), log_det
 
     @double_precision
     def log_likelihood(self, draws: Draws) -> Draws:

@@ -1,0 +1,1 @@
+"""q(z | x): posteriors trained once, on simulations, for every data set."""

@@ -1,0 +1,190 @@
+"""What `amortize` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float
+
+from flowvi.amortized.correction import corrected, uncorrected
+from flowvi.amortized.layout import Batch, Layout
+from flowvi.amortized.network import summaries
+from flowvi.amortized.parameters import Parameters
+from flowvi.amortized.simulators import Simulator
+from flowvi.amortized.summary import Summary
+from flowvi.bijections import Conditioned
+from flowvi.cache import kept_programs
+from flowvi.density.result import Curve
+from flowvi.diagnostics.estimate import Estimate
+from flowvi.errors import ArgumentError, DataError
+from flowvi.flows import Flow
+from flowvi.posterior import Posterior
+from flowvi.precision import double_precision
+from flowvi.targets.base import Draws, Target
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Amortized:
+    """q(z | x), trained on simulations: draws and densities of the parameters given any data set.
+
+    One data set has the shape of the simulated ones; several go in as one array with an axis more in front,
+    or, where their sizes vary, as a list.
+
+    Attributes:
+        flow: of the unconstrained parameters, conditioned on summaries.
+        summary: the network that makes these of data.
+        curve: how training went, in nats per pair on the unconstrained scale.
+        held_out: mean log q(z | x) of pairs that neither training nor stopping has seen.
+        failed: why simulations were dropped -> how many were.
+        simulations: how many were used.
+        notes: sentences on what else there is to know.
+        skipped: training steps that were not taken because they were not finite.
+        interrupted: whether Ctrl-C ended training.
+        coordinates: labels of the unconstrained parameters.
+    """
+
+    flow: Flow
+    summary: Summary
+    curve: Curve
+    held_out: Estimate
+    failed: Mapping[str, int]
+    simulations: int
+    notes: tuple[str, ...]
+    skipped: int
+    interrupted: bool
+    _parameters: Parameters
+    _layout: Layout
+    _simulator: Simulator
+    _given: Callable[[np.ndarray], Target] | None
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        return self._parameters.coordinates
+
+    def __repr__(self) -> str:
+        dim = len(self.coordinates)
+        notes = [f"{count:,} simulations dropped ({why})" for why, count in self.failed.items()]
+        notes += [f"{self.skipped} steps skipped"] if self.skipped else []
+        notes += ["interrupted"] if self.interrupted else []
+        steps = self.curve.steps[-1] if len(self.curve.steps) else 0
+        return (
+            f"Amortized posterior of {dim} coordinate{'' if dim == 1 else 's'} given {self.summary.size} "
+            f"summaries: held-out log density {self.held_out} nats; "
+            + "; ".join([f"{self.simulations:,} simulations", f"{steps:,} steps", *notes])
+        )
+
+    @double_precision
+    def summaries(self, x: Any) -> Float[np.ndarray, ...]:
+        """What the flow is conditioned on: (size,) for one data set, (data sets, size) for several.
+
+        Raises:
+            DataError: x is of another shape than the simulated data, or not finite.
+        """
+        batch, single = self._layout.read(x)
+        found = summaries(self.summary, batch)
+        return found[0] if single else found
+
+    @kept_programs()
+    @double_precision
+    def sample(self, x: Any, n: int = 1000, seed: int = 0) -> Draws:
+        """Draws of q(parameters | x) as it is, without correction.
+
+        Shapes: results (n, *shape) for one data set, (data sets, n, *shape) for several. Of a model's
+        deterministics, those that depend on the data beside the parameters are left out.
+
+        Raises:
+            DataError: x is of another shape than the simulated data, or not finite.
+            ArgumentError: n is not positive.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ArgumentError(f"n={n!r}: ask for a whole number of draws, at least one.")
+        batch, single = self._layout.read(x)
+        condition = summaries(self.summary, batch)[:, None]
+        sets = len(condition)
+        z = self.flow.sample(seed, (sets, n), condition)
+        draws = self._parameters.constrain(np.asarray(z).reshape(sets * n, -1))
+        axes = (n,) if single else (sets, n)
+        return {name: value.reshape(*axes, *value.shape[1:]) for name, value in draws.items()}
+
+    @kept_programs()
+    @double_precision
+    def log_prob(self, parameters: Mapping[str, Any], x: Any) -> Float[np.ndarray, ...]:
+        """The log density q(parameters | x) on the parameters' own scale.
+
+            log q(parameters | x) = log q(z | x) - log |det d parameters / dz|
+
+        Shapes: parameters (*batch, *shape) and one data set, result (*batch,); or several data sets and
+        parameters (data sets, *batch, *shape), result (data sets, *batch).
+
+        Raises:
+            DataError: x or a parameter is of another shape, a parameter is missing, or x is not finite.
+        """
+        batch, single = self._layout.read(x)
+        condition = summaries(self.summary, batch)
+        axes, rows = self._flat(parameters)
+        if not single and axes[:1] != (len(condition),):
+            raise DataError(
+                f"There are {len(condition)} data sets, but the parameters have leading axes {axes}: the "
+                "first has to be that of the data sets."
+            )
+        z, log_det = self._parameters.unconstrain(rows)
+        # a value outside its support has density zero
+        inside = np.isfinite(z).all(axis=1) & np.isfinite(log_det)
+        z = np.where(inside[:, None], z, 0.0).reshape(*axes, -1)
+        condition = (
+            condition[0] if single else condition.reshape(-1, *[1] * (len(axes) - 1), condition.shape[-1])
+        )
+        log_q = np.asarray(self.flow.log_prob(z, condition)) - np.where(inside, log_det, 0.0).reshape(axes)
+        return np.where(inside.reshape(axes), log_q, -np.inf)
+
+    @kept_programs()
+    @double_precision
+    def posterior(self, x: Any, draws: int = 4000, seed: int = 0) -> Posterior:
+        """The posterior given one data set: corrected by importance weights where the model has a
+        likelihood, with the verdict on whether they carry.
+
+        For a simulator there is nothing to check draws against, and the verdict says so: inconclusive.
+
+        Raises:
+            DataError: x is not one data set of the shape of the simulated ones, or not finite.
+            ArgumentError: draws is not positive.
+        """
+        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+            raise ArgumentError(f"draws={draws!r}: ask for a whole number of draws, at least one.")
+        batch, single = self._layout.read(x)
+        if not single:
+            raise DataError("`posterior` takes one data set; `sample` takes several at once.")
+        q = self.flow_given(x)
+        warnings = (*self.notes, *self._outlying(batch))
+        if self._given is None:
+            return uncorrected(q, self._parameters, draws, seed, warnings)
+        return corrected(q, self._given(np.asarray(x, float)), draws, seed, warnings)
+
+    @double_precision
+    def flow_given(self, x: Any) -> Flow:
+        """q(z | x) for one data set, an unconditional flow of the unconstrained parameters."""
+        condition = self.summaries(x)
+        if condition.ndim != 1:
+            raise DataError("`flow_given` takes one data set.")
+        return Flow(self.flow.base, Conditioned(self.flow.bijection, condition))
+
+    def _outlying(self, batch: Batch) -> tuple[str, ...]:
+        return ()
+
+    def _flat(self, parameters: Mapping[str, Any]) -> tuple[tuple[int, ...], Draws]:
+        """Leading axes, and the parameters with one in their place."""
+        shapes = {
+            name: values.shape[1:]
+            for name, values in self._parameters.constrain(np.zeros((1, len(self.coordinates)))).items()
+        }
+        arrays = {name: np.asarray(value, float) for name, value in parameters.items()}
+        axes = {a.shape[: a.ndim - len(shapes[name])] for name, a in arrays.items() if name in shapes}
+        if len(axes) != 1:
+            raise DataError(f"Parameters have the leading axes {sorted(axes)}: give the same for all.")
+        (axes,) = axes
+        count = int(np.prod(axes))
+        return axes, {name: a.reshape(count, *shapes[name]) for name, a in arrays.items() if name in shapes}
