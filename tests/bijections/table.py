@@ -145,7 +145,6 @@ FLOWS = {
         dim, key=seed, width=4, steps=8, condition_dim=CONDITION_DIM
     ),
     "coupling_monotonic": lambda seed, dim: coupling(seed, dim, MonotonicNetwork(features=4)),
-    "iaf_monotonic": lambda seed, dim: autoregressive(seed, dim, MonotonicNetwork(features=4)),
     "householder": lambda seed, dim: Householder(dim, key=seed),
     "lu": lambda seed, dim: LULinear.rotation(dim, key=seed),
 }
@@ -177,7 +176,6 @@ SEVERAL_AT_ONE = ["simplexes", "ordered", "cholesky_corrs", "tree"]
 """Those that have several coordinates at dim = 1."""
 
 ORDER_MATTERS = ["permutation", "triangular", "low_rank", "chain", "coupling", "scan_stacked", "iaf", "maf"]
-ORDER_MATTERS += ["residual", "block_autoregressive"]
 ORDER_MATTERS += ["continuous", "sylvester", "sylvester_triangular", "householder", "lu", "planar", "radial"]
 """Those that two coordinates cannot tell from a wrong one."""
 
