@@ -1,0 +1,35 @@
+"""Black and white images from grey ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from flowvi.errors import DataError
+
+
+def binarise(
+    images: Shaped[np.ndarray, "images ..."], *, white: float, seed: int = 0
+) -> Float[np.ndarray, "images pixels"]:
+    """A draw of every pixel, white with a probability of its brightness; images become rows.
+
+        P(x = 1) = brightness / white
+
+    The same seed gives the same pixels. `white` is 255 for MNIST, 16 for scikit-learn's digits.
+
+    Raises:
+        DataError: a brightness is not within 0 and `white`.
+
+    Source: Salakhutdinov & Murray 2008, "On the quantitative analysis of deep belief networks", section 5.
+
+    Example:
+        >>> binarise(np.array([[0, 255]]), white=255).tolist()
+        [[0.0, 1.0]]
+    """
+    rows = np.asarray(images, float).reshape(len(images), -1) / white
+    if not np.all((rows >= 0) & (rows <= 1)):
+        raise DataError(
+            f"images has a brightness of {rows[~((rows >= 0) & (rows <= 1))][0] * white:g}, which is not within "
+            f"0 and white={white:g}."
+        )
+    return (np.random.default_rng(seed).uniform(size=rows.shape) < rows).astype(float)
