@@ -23,6 +23,8 @@ M = TypeVar("M", bound=eqx.Module)
 _DECAY = 0.98
 """Of the exponential average of the parameters over steps."""
 _CLIP = 10.0
+_MOMENTUM = 0.9
+"""Adam's b1, which a game wants lower."""
 
 
 class AdamState(NamedTuple):
@@ -38,11 +40,15 @@ class AdamState(NamedTuple):
 
 
 def adam_step(
-    state: AdamState, gradient: Float[Array, " parameters"], trusted: Bool[Array, ""], step_size: Array
+    state: AdamState,
+    gradient: Float[Array, " parameters"],
+    trusted: Bool[Array, ""],
+    step_size: Array,
+    momentum: float = _MOMENTUM,
 ) -> AdamState:
     """Take the step if it is finite and the draws can be trusted; fall back to the average after three that
     were not."""
-    change, optimiser = _optimiser().update(gradient, state.optimiser)
+    change, optimiser = _optimiser(momentum).update(gradient, state.optimiser)
     taken = state.parameters + step_size * state.step_scale * jnp.asarray(change)
     good = jnp.isfinite(taken).all() & trusted
     bad_in_row = jnp.where(good, 0, state.bad_in_row + 1)
@@ -64,8 +70,9 @@ def adam_step(
     )
 
 
-def _optimiser() -> optax.GradientTransformation:
-    return optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam(b2=0.99), optax.scale(-1.0))
+def _optimiser(momentum: float = _MOMENTUM) -> optax.GradientTransformation:
+    adam = optax.scale_by_adam(b1=momentum, b2=0.99)
+    return optax.chain(optax.clip_by_global_norm(_CLIP), adam, optax.scale(-1.0))
 
 
 def ravel(

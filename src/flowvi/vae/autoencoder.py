@@ -137,8 +137,9 @@ def autoencoder(
     """An autoencoder for data such as x, before training.
 
     Args:
-        x: rows that the model is for (rows, columns): their number of columns, moments and levels are used.
-        likelihood: "bernoulli", "gaussian", "discretised_logistic", "poisson", "categorical" or a `Likelihood`.
+        x: rows that the model is for (rows, columns), for the number of columns, moments and levels.
+        likelihood: "bernoulli", "gaussian", "discretised_logistic", "poisson", "categorical", or a
+            `Likelihood`.
         posterior: "diagonal", "planar", "radial", "sylvester", "iaf", "real_nvp", "neural_spline", or a
             bijection of shape (latent,) conditioned on `width` features.
         length: number of maps of the posterior.
@@ -188,8 +189,8 @@ def finite_rows(x: Any) -> Float[np.ndarray, "rows columns"]:
     if len(bad):
         row, column = bad[0]
         raise DataError(
-            f"x has {len(bad)} values that are not finite, the first in row {row}, column {column}. Leave such "
-            "rows out, or fill the values in."
+            f"x has {len(bad)} values that are not finite, the first in row {row}, column {column}. Leave "
+            "such rows out, or fill the values in."
         )
     return rows
 

@@ -27,9 +27,10 @@ def binarise(
         [[0.0, 1.0]]
     """
     rows = np.asarray(images, float).reshape(len(images), -1) / white
-    if not np.all((rows >= 0) & (rows <= 1)):
+    # written so that NaN fails as well
+    bad = rows[~((rows >= 0) & (rows <= 1))]
+    if len(bad):
         raise DataError(
-            f"images has a brightness of {rows[~((rows >= 0) & (rows <= 1))][0] * white:g}, which is not within "
-            f"0 and white={white:g}."
+            f"images has a brightness of {bad[0] * white:g}, which is not within 0 and white={white:g}."
         )
     return (np.random.default_rng(seed).uniform(size=rows.shape) < rows).astype(float)

@@ -26,4 +26,4 @@ def digits() -> Float[np.ndarray, "1797 64"]:
         raise DependencyError(
             "The digits come with scikit-learn. Install it: pip install 'flowvi[compare]'."
         ) from error
-    return np.asarray(load_digits().data, float)
+    return np.asarray(load_digits(return_X_y=True)[0], float)

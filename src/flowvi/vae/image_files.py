@@ -64,8 +64,8 @@ def _from_idx(path: Path, content: bytes) -> np.ndarray:
     pixels = np.frombuffer(content, np.uint8, offset=16)
     if pixels.size != np.prod(shape, dtype=object):
         raise DataError(
-            f"{path} says that it holds images of shape {tuple(shape)}, but has {pixels.size:,} pixels. It is "
-            "cut off or damaged."
+            f"{path} says that it holds images of shape {tuple(shape)}, but has {pixels.size:,} pixels. It "
+            "is cut off or damaged."
         )
     return pixels.reshape(shape)
 

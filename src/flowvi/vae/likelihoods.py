@@ -154,9 +154,8 @@ class DiscretisedLogistic(Likelihood):
     Source: IAF (arXiv 1606.04934), section 5.2.
 
     Example:
-        >>> probabilities = [DiscretisedLogistic(4).log_prob(jnp.array([float(x)]), jnp.zeros(2)) for x in range(4)]
-        >>> round(float(jnp.exp(jnp.array(probabilities)).sum()), 5)
-        1.0
+        >>> DiscretisedLogistic(3).mean(jnp.zeros(2)).tolist()
+        [1.0]
     """
 
     levels: int = eqx.field(static=True, default=256)
@@ -277,7 +276,7 @@ NAMES = tuple(_BY_NAME)
 
 
 def likelihood_of(asked: str | Likelihood, x: Float[np.ndarray, "rows columns"]) -> Likelihood:
-    """The likelihood, by its name or as it is; what it needs to know (moments, levels) it takes from the data.
+    """The likelihood, by its name or as it is; moments and levels it takes from the data.
 
     Raises:
         ArgumentError: no likelihood has this name.
@@ -303,6 +302,6 @@ def _check_integers(x: np.ndarray, levels: int | None, name: str, advice: str) -
         wanted = "0, 1, 2, ..." if levels is None else f"whole numbers from 0 to {levels - 1}"
         row, column = bad[0]
         raise DataError(
-            f"x has the value {x[row, column]:g} in row {row}, column {column}, but the {name} likelihood takes "
-            f"{wanted}. {advice}"
+            f"x has the value {x[row, column]:g} in row {row}, column {column}, but the {name} likelihood "
+            f"takes {wanted}. {advice}"
         )
