@@ -118,7 +118,7 @@ def estimates_of(matrix, **kwargs):
     return jax.jit(jax.vmap(jax.value_and_grad(estimate), in_axes=(None, 0)))(matrix, keys)
 
 
-@pytest.mark.parametrize("always", [0, 4])
+@pytest.mark.parametrize("always", [0, 2])
 def test_estimate_and_its_gradient_are_unbiased(always):
     rotation = jnp.asarray(np.linalg.qr(normal(0, (3, 3)))[0])
     matrix = rotation @ jnp.diag(jnp.array([-0.8, -0.7, 0.3])) @ rotation.T
