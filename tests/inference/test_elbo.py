@@ -118,67 +118,6 @@ def test_steps_halve_from_round_to_round_and_rounds_end_where_they_are_small_and
     assert all(trained.elbo == pytest.approx(0, abs=1e-9) for trained in series)
 
 
-def state_of(parameters, average):
-    return adam.AdamState(
-        parameters=jnp.asarray(parameters),
-        optimiser=adam._optimiser().init(jnp.asarray(parameters)),
-        average=jnp.asarray(average),
-        step_scale=jnp.ones(()),
-        bad_in_row=jnp.zeros((), int),
-        skipped=jnp.zeros((), int),
-    )
-
-
-GOOD = (jnp.array([1.0, -3.0]), jnp.array(True))
-BAD = {
-    "most draws unusable": (jnp.array([1.0, -3.0]), jnp.array(False)),
-    "gradient not finite": (jnp.array([1.0, jnp.nan]), jnp.array(True)),
-}
-each_bad = pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-
-
-def update(state, step):
-    return adam.adam_step(state, *step, jnp.asarray(STEP_SIZE))
-
-
-def test_a_step_goes_against_the_gradient():
-    state = update(state_of([0.0, 0.0], [0.0, 0.0]), GOOD)
-    # Adam's first step has the size of the step size
-    np.testing.assert_allclose(state.parameters, [-STEP_SIZE, STEP_SIZE], rtol=1e-4)
-    np.testing.assert_allclose(state.average, 0.02 * state.parameters)
-    assert state.skipped == 0
-
-
-@each_bad
-def test_three_bad_steps_in_a_row_restore_the_average_with_a_third_of_the_step_size(bad):
-    state = update(state_of([1.0, 1.0], [5.0, 5.0]), GOOD)
-    before = state
-    for n in (1, 2):
-        state = update(state, bad)
-        np.testing.assert_array_equal(state.parameters, before.parameters)
-        assert (state.skipped, state.bad_in_row, state.step_scale) == (n, n, 1)
-    average = state.average
-    state = update(state, bad)
-    np.testing.assert_array_equal(state.parameters, average)
-    assert state.skipped == 3
-    assert state.bad_in_row == 0
-    assert state.step_scale == pytest.approx(1 / 3)
-    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(state.optimiser))
-    after = update(state, GOOD)
-    np.testing.assert_allclose(
-        after.parameters - state.parameters, [-STEP_SIZE / 3, STEP_SIZE / 3], rtol=1e-4
-    )
-
-
-@each_bad
-def test_a_good_step_between_bad_ones_starts_the_count_anew(bad):
-    state = state_of([1.0, 1.0], [5.0, 5.0])
-    for step in (bad, bad, GOOD, bad, bad):
-        state = update(state, step)
-    assert (state.skipped, state.bad_in_row, state.step_scale) == (4, 2, 1)
-    assert np.all(np.isfinite(state.parameters))
-
-
 @pytest.mark.parametrize(("share", "skipped"), [(0.3, 0), (0.7, STEPS)])
 def test_steps_are_skipped_where_the_target_has_no_value_at_most_draws(share, skipped):
     # NaN on a comb, as often near as far

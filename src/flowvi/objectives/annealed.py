@@ -23,7 +23,7 @@ def linear_schedule(start: float = 0.01, steps: int = 10_000) -> Schedule:
 
     Example:
         >>> from flowvi.objectives import linear_schedule
-        >>> linear_schedule(0.1, 100)(50).round(2).item()
+        >>> round(float(linear_schedule(0.1, 100)(50)), 2)
         0.6
     """
     if not 0 < start <= 1:

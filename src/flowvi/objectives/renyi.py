@@ -45,7 +45,8 @@ class Renyi(Objective):
         else:
             z, log_q = push(flow, base, condition, "draws" if self.along_path else "all")
         target = evaluate(self.log_density, z, condition, step)
-        log_weights = (target.log_p - log_q).reshape(self.own.groups, self.own.size)
+        log_weights = jnp.where(target.usable, target.log_p - log_q, 0)
+        log_weights = log_weights.reshape(self.own.groups, self.own.size)
         usable, zero = target.usable.reshape(log_weights.shape), target.zero.reshape(log_weights.shape)
         # a weight of zero counts in a mean of positive powers of the weights
         counted = usable | zero if self.alpha < 1 else usable
