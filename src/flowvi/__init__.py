@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowvi import bijections, errors, flows, interop, objectives
+    from flowvi import bijections, errors, families, flows, interop, objectives, vae
     from flowvi.amortized.amortize import amortize
     from flowvi.amortized.result import Amortized
     from flowvi.bijections import trainable
@@ -38,6 +38,7 @@ _HOMES = {
     "bijections": "",
     "calibrate": "flowvi.calibration.run",
     "errors": "",
+    "families": "",
     "fit": "flowvi.inference.fit",
     "fit_density": "flowvi.density.fit_density",
     "flows": "",
@@ -46,6 +47,7 @@ _HOMES = {
     "objectives": "",
     "train": "flowvi.training.train",
     "trainable": "flowvi.bijections",
+    "vae": "",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "bijections",
     "calibrate",
     "errors",
+    "families",
     "fit",
     "fit_density",
     "flows",
@@ -71,6 +74,7 @@ __all__ = [
     "objectives",
     "train",
     "trainable",
+    "vae",
 ]
 
 

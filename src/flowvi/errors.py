@@ -51,6 +51,10 @@ class CheckpointError(FlowviError):
     """A checkpoint cannot be written, or belongs to another fit."""
 
 
+class NoDensityError(FlowviError):
+    """A density was asked of a model whose draws have none that can be computed."""
+
+
 class NoModelError(FlowviError):
     """A posterior was loaded without its model, which what was asked for needs."""
 

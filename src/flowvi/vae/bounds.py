@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, Literal, final
 
 import equinox as eqx
 import jax
@@ -23,7 +24,9 @@ _ROWS = 64
 """In a compiled call."""
 
 
-class Bounds(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False)
+class Bounds:
     """Bounds of log p(x) of each row, with their Monte Carlo errors, in nats.
 
     Attributes:
@@ -79,20 +82,20 @@ def bounds(
     dtype = np.dtype(check_choice("precision", precision, ("float32", "float64")))
     rows = rows_of(model, x)
     parts = [
-        _bounds(_in_blocks(model, rows[start : start + _ROWS], start, as_key(key), samples, dtype))
+        bounds_of(_of_block(model, rows[start : start + _ROWS], start, as_key(key), samples, dtype))
         for start in range(0, len(rows), _ROWS)
     ]
-    return Bounds(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    names = [field.name for field in fields(Bounds)]
+    return Bounds(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _in_blocks(
-    model: Autoencoder, rows: np.ndarray, start: int, key: PRNGKeyArray, samples: int, dtype: np.dtype
+def _of_block(
+    model: Autoencoder, rows: np.ndarray, start: int, key: PRNGKeyArray, samples: int, dtype: DTypeLike
 ) -> np.ndarray:
     """Log weights of a block of rows, which is filled up so that one program serves all blocks."""
     filled = np.pad(rows, [(0, _ROWS - len(rows)), (0, 0)], mode="edge")
-    return np.asarray(_log_weights(model, jnp.asarray(filled), key, jnp.asarray(start), samples, dtype))[
-        : len(rows)
-    ]
+    of_all = _log_weights(model, jnp.asarray(filled), key, jnp.asarray(start), samples, dtype)
+    return np.asarray(of_all)[: len(rows)]
 
 
 @Compiled
@@ -118,7 +121,13 @@ def log_weight(
     return model.log_joint(x, z) - log_q
 
 
-def _bounds(log_weights: Float[np.ndarray, "rows samples"]) -> Bounds:
+def bounds_of(log_weights: Float[np.ndarray, "rows samples"]) -> Bounds:
+    """Both bounds from the log weights of draws of each row's posterior.
+
+    Example:
+        >>> bounds_of(np.log([[1.0, 3.0]])).log_prob.round(4).tolist()
+        [0.6931]
+    """
     samples = log_weights.shape[1]
     log_mean = logsumexp(log_weights, axis=1) - np.log(samples)
     relative = np.exp(log_weights - log_mean[:, None])

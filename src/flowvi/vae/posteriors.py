@@ -55,7 +55,7 @@ def posterior_flow(
         if asked.shape != (latent,) or asked.condition_dim not in (None, features):
             raise FlowError(
                 f"The posterior takes shape {asked.shape} and a condition of length {asked.condition_dim}, "
-                f"but the latent has shape {(latent,)} and the encoder {features} features. Build it with these."
+                f"but the latent has shape {(latent,)} and the encoder {features} features. Build it so."
             )
         return asked
     if asked not in NAMES:
