@@ -94,7 +94,7 @@ class Continuous(HasEstimatedLogDet):
     def _frozen(self, x: Array, condition: Array | None) -> FrozenVelocity:
         if self.shifts is None:
             return self.velocity.frozen(x)
-        shape = self.velocity.biases.shape
+        shape = (2, self.velocity.between.shape[0])
         return self.velocity.frozen(
             x, conditioned_parameters(self.shifts, x[:0], condition, self.condition_dim, shape)
         )

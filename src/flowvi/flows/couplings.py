@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import numpy as np
-from jaxtyping import Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from flowvi.bijections import MLP, Bijection, Chain, Coupling, LocationScale, Permutation, Scan, Transformer
 from flowvi.bijections.host_random import host_generator
@@ -31,7 +30,7 @@ def couplings(
 def halves_in_turn(
     key: PRNGKeyArray | int,
     transformer: Transformer,
-    conditioner: Callable[[int, int, int], eqx.Module],
+    conditioner: Callable[[int, int, int], Callable[[Array], Array]],
     dim: int,
     layers: int,
     condition_dim: int | None,

@@ -97,7 +97,7 @@ class FlowDistribution(Distribution):
         if intermediates:
             return intermediates[0]
         value = jnp.asarray(value, _caller_dtype())
-        shape = jnp.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        shape = np.broadcast_shapes(value.shape[:-1], self.batch_shape)
         of_rows = jax.vmap(lambda z, c: log_prob(self.flow, z, c))
         return of_rows(_rows(value, shape), _rows(self.condition, shape)).reshape(shape)
 

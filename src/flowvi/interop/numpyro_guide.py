@@ -65,7 +65,7 @@ class FlowGuide(AutoContinuous):
         condition: Any = None,
         prefix: str = "auto",
     ) -> None:
-        self._start = flow
+        self._given = flow
         self._condition = condition
         super().__init__(model, prefix=prefix)
 
@@ -75,7 +75,8 @@ class FlowGuide(AutoContinuous):
 
     def get_posterior(self, params: dict[str, Any]) -> FlowDistribution:
         """The approximate posterior of the unconstrained vector."""
-        return numpyro.handlers.substitute(self._get_posterior, params)()
+        with numpyro.handlers.substitute(data=params):
+            return self._get_posterior()
 
     @double_precision
     def _combined(self, parameters: Any) -> Flow:
@@ -88,10 +89,10 @@ class FlowGuide(AutoContinuous):
 
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
         super()._setup_prototype(*args, **kwargs)
-        if not isinstance(self._start, Flow):
-            # what is kept must not belong to the trace of whoever asks first
-            with jax.ensure_compile_time_eval():
-                self._start = self._start(int(self.latent_dim))
+        # what is kept must not belong to the trace of whoever asks first
+        with jax.ensure_compile_time_eval():
+            given = self._given
+            self._start = given if isinstance(given, Flow) else given(int(self.latent_dim))
         if self._start.dim != self.latent_dim:
             raise FlowError(
                 f"The flow has dim {self._start.dim}, but the model has {self.latent_dim} unconstrained "
