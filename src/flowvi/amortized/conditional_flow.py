@@ -8,9 +8,13 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from flowvi import flows
 from flowvi.density.flow_of import flow_of
 from flowvi.errors import FlowError
 from flowvi.flows import Flow
+
+_LAYERS, _WIDTH = 5, 50
+"""Of the spline couplings: those of sbi, beside which they were measured."""
 
 
 def conditional_flow(
@@ -31,5 +35,8 @@ def conditional_flow(
         asked = asked(dim, key=seed, condition_dim=condition_dim)
         if not isinstance(asked, Flow):
             raise FlowError(f"flow= gave a {type(asked).__name__}: a builder has to give a Flow.")
-    flow = flow_of(asked, dim, condition_dim, seed)
+    if isinstance(asked, str) and asked == "auto":
+        flow = flows.neural_spline(dim, key=seed, layers=_LAYERS, width=_WIDTH, condition_dim=condition_dim)
+    else:
+        flow = flow_of(asked, dim, condition_dim, seed)
     return jax.tree.map(lambda a: a.astype(np.float32) if eqx.is_inexact_array(a) else a, flow)

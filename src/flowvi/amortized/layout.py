@@ -125,8 +125,7 @@ def layout_of(x: Sequence[np.ndarray], sizes_vary: bool) -> Layout:
         )
     if not sizes_vary:
         whole = np.stack(x)
-        by_entry = whole.ndim <= 2
-        axes: Any = 0 if by_entry else tuple(range(whole.ndim - 1))
+        axes: Any = 0 if whole.ndim <= 2 else tuple(range(whole.ndim - 1))
         location, scale = whole.mean(axis=axes), whole.std(axis=axes)
         return Layout(shapes[0], False, location, _positive(location, scale))
     elements = np.concatenate(list(x))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.amortized.checks import Checks, check_draws
 from flowvi.amortized.correction import corrected, uncorrected
+from flowvi.amortized.drawing import draw
+from flowvi.amortized.familiar import OUTSIDE, Familiar
 from flowvi.amortized.layout import Batch, Layout
-from flowvi.amortized.network import summaries
+from flowvi.amortized.network import Network, summaries
 from flowvi.amortized.parameters import Parameters
-from flowvi.amortized.simulators import Simulator
+from flowvi.amortized.simulators import Pairs, Simulator
 from flowvi.amortized.summary import Summary
 from flowvi.bijections import Conditioned
 from flowvi.cache import kept_programs
@@ -21,6 +26,7 @@ from flowvi.density.result import Curve
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import ArgumentError, DataError
 from flowvi.flows import Flow
+from flowvi.flows.standardise import standardise_by
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
 from flowvi.targets.base import Draws, Target
@@ -35,8 +41,6 @@ class Amortized:
     or, where their sizes vary, as a list.
 
     Attributes:
-        flow: of the unconstrained parameters, conditioned on summaries.
-        summary: the network that makes these of data.
         curve: how training went, in nats per pair on the unconstrained scale.
         held_out: mean log q(z | x) of pairs that neither training nor stopping has seen.
         failed: why simulations were dropped -> how many were.
@@ -44,11 +48,8 @@ class Amortized:
         notes: sentences on what else there is to know.
         skipped: training steps that were not taken because they were not finite.
         interrupted: whether Ctrl-C ended training.
-        coordinates: labels of the unconstrained parameters.
     """
 
-    flow: Flow
-    summary: Summary
     curve: Curve
     held_out: Estimate
     failed: Mapping[str, int]
@@ -56,13 +57,30 @@ class Amortized:
     notes: tuple[str, ...]
     skipped: int
     interrupted: bool
+    _network: Network
+    _location: Float[np.ndarray, " dim"]
+    _scale: Float[np.ndarray, " dim"]
     _parameters: Parameters
     _layout: Layout
-    _simulator: Simulator
+    _familiar: Familiar
+    _simulate: Simulator | None
+    _unseen: Pairs
     _given: Callable[[np.ndarray], Target] | None
 
     @property
+    def summary(self) -> Summary:
+        """The network that makes summaries of data."""
+        return self._network.summary
+
+    @cached_property
+    def flow(self) -> Flow:
+        """q of the unconstrained parameters, conditioned on summaries."""
+        with jax.enable_x64(True):
+            return standardise_by(self._network.flow, self._location, self._scale)
+
+    @property
     def coordinates(self) -> tuple[str, ...]:
+        """Labels of the unconstrained parameters."""
         return self._parameters.coordinates
 
     def __repr__(self) -> str:
@@ -103,12 +121,8 @@ class Amortized:
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise ArgumentError(f"n={n!r}: ask for a whole number of draws, at least one.")
         batch, single = self._layout.read(x)
-        condition = summaries(self.summary, batch)[:, None]
-        sets = len(condition)
-        z = self.flow.sample(seed, (sets, n), condition)
-        draws = self._parameters.constrain(np.asarray(z).reshape(sets * n, -1))
-        axes = (n,) if single else (sets, n)
-        return {name: value.reshape(*axes, *value.shape[1:]) for name, value in draws.items()}
+        drawn = self._draws(batch, n, seed)
+        return {name: values[0] for name, values in drawn.items()} if single else drawn
 
     @kept_programs()
     @double_precision
@@ -159,10 +173,17 @@ class Amortized:
         if not single:
             raise DataError("`posterior` takes one data set; `sample` takes several at once.")
         q = self.flow_given(x)
-        warnings = (*self.notes, *self._outlying(batch))
+        warnings = list(self.notes)
+        share = float(self._familiar.share_beyond(self.summary, batch)[0])
+        if share < OUTSIDE:
+            warnings.append(
+                f"The data lie outside what was simulated: {share:.2%} of simulated data sets, at most, "
+                "lie as far out. The model does not fit them, or its prior leaves them out, and q "
+                "extrapolates."
+            )
         if self._given is None:
-            return uncorrected(q, self._parameters, draws, seed, warnings)
-        return corrected(q, self._given(np.asarray(x, float)), draws, seed, warnings)
+            return uncorrected(q, self._parameters, draws, seed, tuple(warnings))
+        return corrected(q, self._given(np.asarray(x, float)), draws, seed, tuple(warnings))
 
     @double_precision
     def flow_given(self, x: Any) -> Flow:
@@ -172,8 +193,60 @@ class Amortized:
             raise DataError("`flow_given` takes one data set.")
         return Flow(self.flow.base, Conditioned(self.flow.bijection, condition))
 
-    def _outlying(self, batch: Batch) -> tuple[str, ...]:
-        return ()
+    @double_precision
+    def outlying(self, x: Any) -> Float[np.ndarray, ...]:
+        """The share of simulated data sets that lie as far out as x, by summaries, mean, sd and extremes.
+
+        Below 0.01 the data are unlike what q was trained on, which `posterior` then warns of: the model does
+        not fit, or its prior leaves them out, and q extrapolates. It can be no less than 2 in the number of
+        held-out data sets.
+
+        Shapes: result () for one data set, (data sets,) for several.
+
+        Source: Schmitt et al. 2021 (arXiv 2112.08866) on detecting this by summaries.
+
+        Raises:
+            DataError: x is of another shape than the simulated data, or not finite.
+        """
+        batch, single = self._layout.read(x)
+        share = self._familiar.share_beyond(self.summary, batch)
+        return share[0] if single else share
+
+    @double_precision
+    def check(self, simulations: int = 500, seed: int = 1, draws: int = 199) -> Checks:
+        """Calibration, coverage, recovery and contraction of q over new simulated data sets.
+
+        Where simulations were stored, those that neither training nor stopping has seen are used, as many as
+        there are.
+
+        Args:
+            draws: of q for each data set, among which true values are ranked.
+
+        Raises:
+            ArgumentError: a number is not positive.
+            DataError: no simulation succeeded.
+
+        Source: Talts et al. 2018 (arXiv 1804.06788) for the ranks; Radev et al. 2020 (arXiv 2003.06281) for
+        recovery; contraction: Schad et al. 2019 (arXiv 1904.12765).
+        """
+        for name, value in (("simulations", simulations), ("draws", draws)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ArgumentError(f"{name}={value!r}: give a whole number, at least one.")
+        pairs = self._unseen if self._simulate is None else self._simulate(seed, simulations)
+        if not len(pairs.x):
+            raise DataError(f"None of {simulations} simulations can be used: {dict(pairs.failed)}.")
+        count = min(simulations, len(pairs.x))
+        batch = self._layout.batch(pairs.x[:count])
+        truth = {name: values[:count] for name, values in pairs.parameters.items()}
+        return check_draws(truth, self._draws(batch, draws, seed), seed)
+
+    def _draws(self, batch: Batch, n: int, seed: int) -> Draws:
+        """Each (data sets, n, *shape)."""
+        sets = len(batch.values)
+        u = draw(self._network.flow, summaries(self.summary, batch), n, seed)
+        z = self._location + self._scale * u.reshape(sets * n, -1)
+        draws = self._parameters.constrain(z)
+        return {name: values.reshape(sets, n, *values.shape[1:]) for name, values in draws.items()}
 
     def _flat(self, parameters: Mapping[str, Any]) -> tuple[tuple[int, ...], Draws]:
         """Leading axes, and the parameters with one in their place."""

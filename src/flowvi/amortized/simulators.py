@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from jaxtyping import Int
 
 from flowvi.errors import ArgumentError, CannotSimulateError, DataError
 from flowvi.targets.base import Draws, Target
@@ -27,6 +28,11 @@ class Pairs(NamedTuple):
     parameters: Draws
     x: Sequence[np.ndarray]
     failed: Mapping[str, int]
+
+    def take(self, chosen: Int[np.ndarray, " n"]) -> Pairs:
+        """Some of them, with nothing said of failures."""
+        parameters = {name: values[chosen] for name, values in self.parameters.items()}
+        return Pairs(parameters, [self.x[i] for i in chosen], {})
 
 
 class Simulator(Protocol):
@@ -171,8 +177,7 @@ def finite_pairs(parameters: Draws, x: Sequence[np.ndarray], failed: Mapping[str
     ):
         if bad.any():
             failed[reason] = failed.get(reason, 0) + int(bad.sum())
-    kept = np.flatnonzero(good & inside)
-    return Pairs({name: values[kept] for name, values in parameters.items()}, [x[i] for i in kept], failed)
+    return Pairs(parameters, x, {}).take(np.flatnonzero(good & inside))._replace(failed=failed)
 
 
 def simulator_of(

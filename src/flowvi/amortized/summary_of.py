@@ -8,21 +8,30 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from flowvi.amortized.deep_set import DeepSet
+from flowvi.amortized.image import Image
 from flowvi.amortized.layout import Batch, Layout
+from flowvi.amortized.series import Series
+from flowvi.amortized.set_transformer import SetTransformer
 from flowvi.amortized.summary import Flatten, OfModule, Summary
 from flowvi.errors import ArgumentError
 
-_OF_ANY_LENGTH = ("set", "set_transformer", "series")
+_OF_ANY_LENGTH = {"set": DeepSet, "set_transformer": SetTransformer, "series": Series}
+_CLASSES = tuple(_OF_ANY_LENGTH.values())
 NAMES = (*_OF_ANY_LENGTH, "image")
+
+_LEAST_SIZE = 8
+_PER_PARAMETER = 2
+"""Summaries: a location and a scale for each, and some to spare where there are few."""
 
 
 def sizes_vary(asked: Any) -> bool:
     """Whether this summary takes data sets of any length."""
-    return isinstance(asked, str) and asked in _OF_ANY_LENGTH
+    return asked in _OF_ANY_LENGTH if isinstance(asked, str) else isinstance(asked, _CLASSES)
 
 
-def summary_of(asked: str | eqx.Module | None, batch: Batch, layout: Layout, seed: int) -> Summary:
-    """A summary network for data sets like these.
+def summary_of(asked: str | eqx.Module | None, batch: Batch, layout: Layout, dim: int, seed: int) -> Summary:
+    """A summary network of `dim` parameters for data sets like these.
 
     Raises:
         ArgumentError: the name is unknown, or the module does not take such data sets.
@@ -33,6 +42,16 @@ def summary_of(asked: str | eqx.Module | None, batch: Batch, layout: Layout, see
         return asked
     if isinstance(asked, eqx.Module):
         return _of_module(asked, batch)
+    size = max(_LEAST_SIZE, _PER_PARAMETER * dim)
+    if asked in _OF_ANY_LENGTH:
+        return _OF_ANY_LENGTH[asked](int(np.prod(layout.shape[1:])), size, seed=seed)
+    if asked == "image":
+        if len(layout.shape) not in (2, 3):
+            raise ArgumentError(
+                f"summary='image', but data sets have shape {layout.shape}: images are (height, width) or "
+                "(height, width, channels)."
+            )
+        return Image(layout.shape, size, seed=seed)
     raise ArgumentError(f"summary={asked!r}: choose None, one of {NAMES}, or give an equinox module.")
 
 

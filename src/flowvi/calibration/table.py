@@ -57,16 +57,15 @@ def _rows(calibration: Calibration) -> list[str]:
     shown = sorted(scalars, key=lambda label: scalars[label].p)[:_MOST_ROWS]
     for label, scalar in scalars.items():
         if label in shown:
-            row = [label, f"{scalar.mean:.2f}", f"{scalar.spread:.2f}", _p(scalar.p), _p(scalar.adjusted)]
-            rows.append(row + ([_p(claimed.scalars[label].p)] if claimed is not None and beside else []))
-    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
-        ).rstrip()
-        for row in rows
-    ]
+            row = [
+                label,
+                f"{scalar.mean:.2f}",
+                f"{scalar.spread:.2f}",
+                p_value(scalar.p),
+                p_value(scalar.adjusted),
+            ]
+            rows.append(row + ([p_value(claimed.scalars[label].p)] if claimed is not None and beside else []))
+    lines = aligned(rows)
     if len(shown) < len(scalars):
         lines.append(f"... {len(scalars) - len(shown):,} more, with larger p")
     return lines
@@ -80,14 +79,14 @@ def _finding(calibration: Calibration) -> str:
         label = min(scalars, key=lambda label: scalars[label].p)
         return (
             "no ranks depart from uniform ones beyond chance "
-            f"(smallest p {_p(scalars[label].p)} of {label}; {_p(scalars[label].adjusted)} adjusted for "
-            f"{len(scalars)} scalars)"
+            f"(smallest p {p_value(scalars[label].p)} of {label}; "
+            f"{p_value(scalars[label].adjusted)} adjusted for {len(scalars)} scalars)"
         )
     named = [f"{label} ({how})" if (how := _how(scalars[label])) else label for label in off[:4]]
     more = f" and {len(off) - 4} more" if len(off) > 4 else ""
     return (
         f"MISCALIBRATED: the ranks of {', '.join(named)}{more} are not uniform "
-        f"(adjusted p {_p(min(scalars[label].adjusted for label in off))})"
+        f"(adjusted p {p_value(min(scalars[label].adjusted for label in off))})"
     )
 
 
@@ -104,5 +103,18 @@ def _how(scalar: Scalar) -> str:
     return "draws too narrow" if scale > 0 else "draws too wide"
 
 
-def _p(p: float) -> str:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def p_value(p: float) -> str:
+    """A p value in print."""
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else "< 0.001"

@@ -1,0 +1,82 @@
+"""Whether data look like those that were simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from flowvi.amortized.layout import Batch
+from flowvi.amortized.network import summaries
+from flowvi.amortized.summary import Summary
+
+OUTSIDE = 0.01
+"""Share of simulated data sets that are as far out, below which data count as outside."""
+
+_RIDGE = 1e-3
+"""Of the correlation matrix, in which features may be the same up to rounding."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """How far from the centre simulated data sets lie, by their summaries and by plain statistics of them.
+
+    A network may map what it has never seen to summaries that it has, so that these alone do not tell; mean,
+    sd and extremes of the data beside them do.
+
+    Attributes:
+        location, scale: of the features.
+        root: of the inverse of their correlations.
+        distances: (held out, 2) sorted columns: the Mahalanobis distance, and the largest feature in sds.
+    """
+
+    location: Float[np.ndarray, " features"]
+    scale: Float[np.ndarray, " features"]
+    root: Float[np.ndarray, "features features"]
+    distances: Float[np.ndarray, "held_out 2"]
+
+    @staticmethod
+    def of(summary: Summary, seen: Batch, held_out: Batch) -> Familiar:
+        """From simulated data sets: those that tell what is usual, and others that tell how far out."""
+        features = _features(summary, seen)
+        location, scale = features.mean(axis=0), features.std(axis=0)
+        scale = np.where(scale > 1e-6 * (1 + np.abs(location)), scale, 1.0)
+        standard = (features - location) / scale
+        correlations = standard.T @ standard / len(standard) + _RIDGE * np.eye(len(location))
+        root = np.linalg.inv(np.linalg.cholesky(correlations)).T
+        found = Familiar(location, scale, root, np.empty((0, 2)))
+        return Familiar(location, scale, root, np.sort(found._distances(summary, held_out), axis=0))
+
+    def share_beyond(self, summary: Summary, x: Batch) -> Float[np.ndarray, " n"]:
+        """The share of held-out simulated data sets that are as far out as these, by the worse of both
+        distances, adjusted for there being two."""
+        n = len(self.distances)
+        found = self._distances(summary, x)
+        counts = [n - np.searchsorted(self.distances[:, i], found[:, i]) for i in range(2)]
+        return np.minimum(1.0, 2 * (1 + np.minimum(*counts)) / (1 + n))
+
+    def _distances(self, summary: Summary, x: Batch) -> Float[np.ndarray, "n 2"]:
+        standard = (_features(summary, x) - self.location) / self.scale
+        mahalanobis = np.sqrt(((standard @ self.root) ** 2).sum(axis=1))
+        return np.stack([mahalanobis, np.abs(standard).max(axis=1)], axis=1)
+
+
+def _features(summary: Summary, x: Batch) -> Float[np.ndarray, "n features"]:
+    return np.concatenate([summaries(summary, x), _statistics(x)], axis=1)
+
+
+def _statistics(x: Batch) -> Float[np.ndarray, "n statistics"]:
+    """Mean, sd, least and largest of every column of the last axis; of vectors, of all entries."""
+    n = len(x.values)
+    columns = x.values.shape[-1] if x.values.ndim > 2 else 1
+    values = x.values.reshape(n, -1, columns).astype(np.float64)
+    if x.mask is None:
+        inside = np.ones(values.shape[:2], bool)
+    else:
+        inside = np.repeat(x.mask, values.shape[1] // x.mask.shape[1], axis=1)
+    values = np.where(inside[..., None], values, np.nan)
+    parts = [f(values, axis=1) for f in (np.nanmean, np.nanstd, np.nanmin, np.nanmax)]
+    return np.concatenate([*parts, np.log(inside.sum(axis=1))[:, None]], axis=1)
