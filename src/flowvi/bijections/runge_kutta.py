@@ -34,8 +34,8 @@ def solve(
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections.runge_kutta import solve
-        >>> solve(lambda t, y: y, jnp.ones(1), 4).round(4).tolist()
-        [2.7183...]
+        >>> solve(lambda t, y: 2 * t, jnp.ones(1), 4).round(4).tolist()
+        [2.0]
     """
     h = (-1 if backwards else 1) / steps
     nodes, shares = (jnp.asarray(h * a, start.dtype) for a in _coefficients())

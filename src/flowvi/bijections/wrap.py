@@ -20,8 +20,8 @@ class Wrap(Bijection):
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import Wrap
-        >>> Wrap(2).forward_and_log_det(jnp.array([1.0, 1.5 * jnp.pi]))[0].round(4).tolist()
-        [1.0, -1.5708]
+        >>> Wrap(2).forward_and_log_det(jnp.array([1.0, 1.0 + 2 * jnp.pi]))[0].round(4).tolist()
+        [1.0, 1.0]
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

@@ -20,7 +20,7 @@ class UniformTorus(Distribution):
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.flows import UniformTorus
-        >>> UniformTorus(1).log_prob(jnp.zeros(1)).round(4).item()
+        >>> print(UniformTorus(1).log_prob(jnp.zeros(1)).round(4))
         -1.8379
     """
 
