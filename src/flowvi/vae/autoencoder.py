@@ -103,7 +103,7 @@ class Autoencoder(eqx.Module):
 
 
 @Compiled
-def _sampled(model: Autoencoder, keys: PRNGKeyArray) -> Array:
+def _sampled(model: Autoencoder, keys: Array) -> Array:
     def one(key: PRNGKeyArray) -> Array:
         of_latent, of_row = jax.random.split(key)
         return model.likelihood.sample(of_row, model.decoder(model.prior.sample(of_latent)))

@@ -9,7 +9,7 @@ from flowvi.errors import DataError
 
 
 def binarise(
-    images: Shaped[np.ndarray, "images ..."], *, white: float, seed: int = 0
+    images: Shaped[np.ndarray, "images ..."], *, white: float | int, seed: int = 0
 ) -> Float[np.ndarray, "images pixels"]:
     """A draw of every pixel, white with a probability of its brightness; images become rows.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import zipfile
 import zlib
@@ -43,7 +44,7 @@ def read_images(path: str | Path, name: str | None = None) -> UInt8[np.ndarray, 
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if content[:2] == b"PK":
-        return _from_npz(path, name)
+        return _from_npz(path, content, name)
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
@@ -70,10 +71,10 @@ def _from_idx(path: Path, content: bytes) -> np.ndarray:
     return pixels.reshape(shape)
 
 
-def _from_npz(path: Path, name: str | None) -> np.ndarray:
+def _from_npz(path: Path, content: bytes, name: str | None) -> np.ndarray:
     try:
         # pickles could run code
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             names = list(arrays)
             chosen = name or next((n for n in _NAMES if n in names), names[0] if len(names) == 1 else None)
             if chosen not in names:

@@ -1,0 +1,119 @@
+"""Training: that it learns, how it warms up, what it keeps and what it refuses."""
+
+import linear_gaussian as known
+import numpy as np
+import pytest
+
+from flowvi import vae
+from flowvi.errors import ArgumentError, DataError, FlowError
+from flowvi.vae.warm_up import temperatures
+
+X = known.rows(600)
+
+
+def built(x=X, **options):
+    defaults = {"likelihood": "gaussian", "posterior": "planar", "length": 3, "latent": 2, "width": 16}
+    return vae.autoencoder(x, key=0, **defaults | options)
+
+
+def test_it_nears_the_likelihood_of_a_linear_gaussian():
+    trained = vae.train(built(posterior="diagonal"), X, steps=600, chunk=100, step_size=1e-2)
+    fresh = known.rows(500, seed=1)
+    of_rows = vae.bounds(trained.model, fresh, key=0, samples=200)
+    lost = known.MARGINAL.logpdf(fresh) - of_rows.log_prob
+    # 540 rows teach some 20 parameters that matter to within 0.02 nats; twenty times that is not learning
+    assert -3 * lost.std() / np.sqrt(500) < lost.mean() < 0.4
+    assert trained.held_out[0] < trained.best.value - 0.5
+
+
+def test_the_best_state_is_kept():
+    trained = vae.train(built(), X, steps=60, chunk=20)
+    assert trained.best.value == trained.held_out.max()
+    assert trained.held_out_steps.tolist() == [0, 20, 40, 60]
+    assert trained.curve.shape == (60,)
+    assert trained.skipped == 0
+
+
+def test_the_same_seed_gives_the_same_model():
+    first, second, other = (
+        vae.train(built(), X, steps=20, chunk=20, seed=seed).model.decode(np.ones((1, 2)))
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.any(first != other)
+
+
+def test_temperatures_are_those_of_the_paper():
+    # R&M, equation 20
+    np.testing.assert_allclose(temperatures(20_000, 10_000)[[0, 5000, 9900, 15_000]], [0.01, 0.51, 1.0, 1.0])
+    np.testing.assert_array_equal(temperatures(3, 0), 1.0)
+
+
+def test_a_tempered_model_is_forgotten_for_the_entropy():
+    model = built(posterior="diagonal")
+    tempered, whole = (
+        vae.train(model, X, steps=100, chunk=100, step_size=1e-2, warm_up=warm_up) for warm_up in (10**9, 0)
+    )
+    # where the model counts for a hundredth, the posterior widens and the bound itself gets worse
+    assert whole.held_out[-1] > whole.held_out[0]
+    assert tempered.held_out[-1] < tempered.held_out[0]
+    # and the state before that is the best
+    assert tempered.best.value == tempered.held_out[0]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "discretised_logistic", "poisson", "categorical"])
+def test_every_likelihood_trains(likelihood):
+    x = np.random.default_rng(0).integers(2, size=(100, 3))
+    model = vae.autoencoder(x, likelihood=likelihood, latent=2, width=8, length=2, key=0)
+    trained = vae.train(model, x, steps=30, chunk=30, batch=20, step_size=1e-2)
+    assert trained.best.value > trained.held_out[0]
+    draws = trained.model.sample(0, 50)
+    assert draws.shape == (50, 3)
+    model.likelihood.check(draws)
+
+
+def test_draws_of_a_linear_gaussian_have_its_moments():
+    draws = known.model().sample(0, 4000)
+    np.testing.assert_allclose(draws.mean(axis=0), known.CENTRE, atol=4 * 2.5 / np.sqrt(4000))
+    np.testing.assert_allclose(np.cov(draws.T), known.MARGINAL.cov, atol=0.4)
+
+
+def test_encoding_and_decoding():
+    model = known.model()
+    z = model.encode(X, key=0)
+    assert z.shape == (600, 2)
+    # the mean of what is decoded is the row's own projection
+    residual = X - model.decode(z)
+    assert residual.std() == pytest.approx(known.SD, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (X[:10], "20 at least"),
+        (np.zeros((50, 3)), "3 columns"),
+        (np.where(X[5] == X, np.nan, X), "not finite"),
+        (np.ones((50, 4)), "the same"),
+    ],
+    ids=["few", "columns", "NaN", "constant"],
+)
+def test_bad_rows_are_refused(x, words, as_users_run_it):
+    with pytest.raises(DataError, match=words):
+        vae.train(built(), x)
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "chunk", "warm_up", "step_size", "schedule"])
+def test_bad_numbers_are_refused(name, as_users_run_it):
+    with pytest.raises(ArgumentError, match=name):
+        vae.train(built(), X, **{name: -1})
+
+
+def test_bad_parts_are_refused(as_users_run_it):
+    with pytest.raises(ArgumentError, match="planar"):
+        built(posterior="plane")
+    with pytest.raises(FlowError, match="latent"):
+        built(latent=0)
+    with pytest.raises(FlowError, match="posterior"):
+        built(posterior=built(latent=3).posterior)
+    with pytest.raises(DataError, match="shape"):
+        built(np.zeros((5, 2, 2)))
