@@ -17,6 +17,7 @@ _CHEAP_DENSITY = {
     "nice": flows.nice,
     "glow": flows.glow,
     "maf": flows.maf,
+    "continuous": flows.continuous,
 }
 _CHEAP_SAMPLING = {"iaf": flows.iaf, "residual": flows.residual}
 _CHEAP_SAMPLING_OWN_WIDTH = {
