@@ -26,7 +26,7 @@ from flowvi.errors import ArgumentError
 from flowvi.flows import Flow
 from flowvi.precision import double_precision
 from flowvi.targets.base import Target
-from flowvi.targets.of_model import RESERVED, target_of
+from flowvi.targets.of_model import RESERVED, parameter_names, target_of
 
 _COLLAPSED = 1e-6
 """Spread of summaries over data sets, relative to their size, below which they say nothing."""
@@ -166,14 +166,20 @@ def _collapsed(trained: Trained) -> tuple[str, ...]:
 
 
 def _likelihood(
-    by_argument: bool, model: Any, args: tuple, kwargs: Mapping[str, Any], example: Any, supports: Any,
+    simulated: bool, model: Any, args: tuple, kwargs: Mapping[str, Any], example: Any, supports: Any,
     target: Target, observed: str,
 ) -> Callable[[np.ndarray], Target]:  # fmt: skip
-    """The posterior of the model given data: by the argument they are given under where a function simulates
-    them, else in place of the observed site."""
-    if not by_argument:
-        return lambda x: target.with_observed({observed: x})
-    return lambda x: given_data({observed: x}, model, args, kwargs, example, supports)
+    """The posterior of the model given data: by the argument of that name, or else in place of the observed
+    site."""
+    if simulated or (not isinstance(model, Target) and observed in parameter_names(model)):
+        return lambda x: given_data({observed: x}, model, args, kwargs, example, supports)
+    old = target.observed_data().get(observed)
+    if old is None:
+        raise ArgumentError(
+            f"observed={observed!r} is no argument of the model and no observed site; the sites are "
+            f"{list(target.observed_data())}."
+        )
+    return lambda x: target.with_observed({observed: x.astype(old.dtype)})
 
 
 def _check(max_steps: int, seed: int, simulations: Any, fresh: bool) -> None:

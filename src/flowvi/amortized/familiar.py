@@ -18,6 +18,9 @@ OUTSIDE = 0.01
 _RIDGE = 1e-3
 """Of the correlation matrix, in which features may be the same up to rounding."""
 
+_TAIL = 4
+"""Of the distribution of distances, in case few simulations were held out; heavier than most."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,10 @@ class Familiar:
         n = len(self.distances)
         found = self._distances(summary, x)
         counts = [n - np.searchsorted(self.distances[:, i], found[:, i]) for i in range(2)]
-        return np.minimum(1.0, 2 * (1 + np.minimum(*counts)) / (1 + n))
+        # where none is as far out, the tail is taken to fall like this power of the distance
+        beyond = np.maximum(1.0, found / self.distances[-1]) ** _TAIL
+        shares = [(1 + counts[i]) / (1 + n) / beyond[:, i] for i in range(2)]
+        return np.minimum(1.0, 2 * np.minimum(*shares))
 
     def _distances(self, summary: Summary, x: Batch) -> Float[np.ndarray, "n 2"]:
         standard = (_features(summary, x) - self.location) / self.scale

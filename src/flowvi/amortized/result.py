@@ -198,8 +198,8 @@ class Amortized:
         """The share of simulated data sets that lie as far out as x, by summaries, mean, sd and extremes.
 
         Below 0.01 the data are unlike what q was trained on, which `posterior` then warns of: the model does
-        not fit, or its prior leaves them out, and q extrapolates. It can be no less than 2 in the number of
-        held-out data sets.
+        not fit, or its prior leaves them out, and q extrapolates. Beyond all that was simulated, it is
+        extrapolated.
 
         Shapes: result () for one data set, (data sets,) for several.
 
@@ -250,14 +250,11 @@ class Amortized:
 
     def _flat(self, parameters: Mapping[str, Any]) -> tuple[tuple[int, ...], Draws]:
         """Leading axes, and the parameters with one in their place."""
-        shapes = {
-            name: values.shape[1:]
-            for name, values in self._parameters.constrain(np.zeros((1, len(self.coordinates)))).items()
-        }
-        arrays = {name: np.asarray(value, float) for name, value in parameters.items()}
-        axes = {a.shape[: a.ndim - len(shapes[name])] for name, a in arrays.items() if name in shapes}
-        if len(axes) != 1:
-            raise DataError(f"Parameters have the leading axes {sorted(axes)}: give the same for all.")
-        (axes,) = axes
-        count = int(np.prod(axes))
-        return axes, {name: a.reshape(count, *shapes[name]) for name, a in arrays.items() if name in shapes}
+        example = self._parameters.constrain(np.zeros((1, len(self.coordinates))))
+        ndims = {name: values.ndim - 1 for name, values in example.items()}
+        arrays = {name: np.asarray(value, float) for name, value in parameters.items() if name in ndims}
+        leading = {a.shape[: a.ndim - ndims[name]] for name, a in arrays.items()} or {()}
+        if len(leading) > 1:
+            raise DataError(f"Parameters have the leading axes {sorted(leading)}: give the same for all.")
+        (axes,) = leading
+        return axes, {name: a.reshape(-1, *a.shape[len(axes) :]) for name, a in arrays.items()}

@@ -138,6 +138,23 @@ class JaxTarget(Target):
         require_inside(self, z, dict(zip(self.names, given, strict=True)))
         return z
 
+    @double_precision
+    def unconstrain_rows(self, draws: Draws) -> tuple[Float[np.ndarray, "n dim"], Float[np.ndarray, " n"]]:
+        """See `Target.unconstrain_rows`.
+
+        Raises:
+            DataError: a parameter is missing or has the wrong shape.
+        """
+        leaves = jax.tree.leaves(self.supports.supports, is_leaf=_is_support)
+        for name, bijection in zip(self.names, leaves, strict=True):
+            if name not in draws or np.shape(draws[name])[1:] != bijection.out_shape:
+                given = f"shape {np.shape(draws[name])[1:]}" if name in draws else "no value"
+                raise DataError(f"Parameter '{name}' has shape {bijection.out_shape}, but was given {given}.")
+        structure = jax.tree.structure(self.supports.supports, is_leaf=_is_support)
+        given = [jnp.asarray(draws[name], float) for name in self.names]
+        z, log_det = _unconstrain_rows(self.supports, jax.tree.unflatten(structure, given))
+        return np.asarray(z), -np.asarray(log_det)
+
     def predictive(self, draws: Draws, seed: int, args: tuple, kwargs: Mapping[str, Any]) -> Draws:
         """Always an error: a log density cannot simulate."""
         raise CannotSimulateError(
@@ -177,6 +194,11 @@ def _is_support(node: Any) -> bool:
 @eqx.filter_jit
 def _constrain(supports: SupportTree, z: Float[Array, "n dim"]) -> PyTree:
     return batch_map(lambda one: supports.forward_and_log_det(one)[0], z)
+
+
+@eqx.filter_jit
+def _unconstrain_rows(supports: SupportTree, parameters: PyTree) -> tuple[Array, Array]:
+    return batch_map(supports.inverse_and_log_det, parameters)
 
 
 def _support(name: str, leaf: Any, spec: Any) -> Bijection:

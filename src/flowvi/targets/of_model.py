@@ -50,7 +50,7 @@ def target_of(
             f"pymc.Model, a "
             "flowvi.StanModel, a flowvi.Target, or a JAX log density together with `example=`."
         )
-    names = _parameters(model)
+    names = parameter_names(model)
     if example is not None:
         # the parameters, which are passed by position
         names = names[1:]
@@ -70,7 +70,8 @@ def target_of(
     return Target.from_numpyro(model, *args, **kwargs)
 
 
-def _parameters(model: Any) -> list[str]:
+def parameter_names(model: Any) -> list[str]:
+    """Names of a function's arguments; none where that cannot be told."""
     try:
         return list(inspect.signature(model).parameters)
     except (TypeError, ValueError):
