@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from flowvi.families.family import Family, Fitted
 from flowvi.families.rows import new_rows, read_rows
-from flowvi.vae.autoencoder import autoencoder
+from flowvi.vae.autoencoder import autoencoder, finite_rows
 from flowvi.vae.bounds import Bounds, bounds
-from flowvi.vae.likelihoods import Likelihood
+from flowvi.vae.likelihoods import Gaussian, Likelihood
 from flowvi.vae.train import TrainedAutoencoder, train
 
 
@@ -93,14 +93,16 @@ class VAE(Family):
 
     def fit(self, x: Any, seed: int = 0) -> FittedVAE:
         """Train on rows of data (rows, columns)."""
-        rows = read_rows(x) if self.likelihood == "gaussian" else x
+        real = self.likelihood == "gaussian" or isinstance(self.likelihood, Gaussian)
+        # a pixel that is always black is nothing wrong
+        rows = read_rows(x) if real else finite_rows(x)
         model = autoencoder(
             rows,
             key=seed,
             likelihood=self.likelihood,
             posterior=self.posterior,
             length=self.length,
-            latent=min(np.shape(rows)[1], 40) if self.latent is None else self.latent,
+            latent=min(rows.shape[1], 40) if self.latent is None else self.latent,
             width=self.width,
             depth=self.depth,
         )
