@@ -18,9 +18,11 @@ class UniformTorus(Distribution):
     Shapes: x (dim,).
 
     Example:
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from flowvi.flows import UniformTorus
-        >>> print(UniformTorus(1).log_prob(jnp.zeros(1)).round(4))
+        >>> with jax.enable_x64(True):
+        ...     print(UniformTorus(1).log_prob(jnp.zeros(1)).round(4))
         -1.8379
     """
 
