@@ -357,3 +357,39 @@ BAD = {
 def test_bad_input_is_an_error_that_says_so(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_by_the_evidence_lower_bound():
+    amortized = briefly(
+        model=model, y=np.zeros((ELEMENTS, 2)), objective="elbo", simulations=2000, max_steps=600
+    )
+    mean, sd, _ = exact(Y)
+    draws = amortized.sample(Y, 4000)["mu"]
+    assert np.all(np.abs(draws.mean(axis=0) - mean) < (0.15 + 4 / np.sqrt(4000)) * sd)
+    assert np.all(np.abs(draws.std(axis=0) / sd - 1) < 0.15)
+    # the mean of a bound that is all but tight is the mean log evidence: minus the entropy of the data
+    covariance = np.ones((ELEMENTS, ELEMENTS)) + 0.25 * np.eye(ELEMENTS)
+    entropy = 2 * scipy.stats.multivariate_normal(np.zeros(ELEMENTS), covariance).entropy()
+    assert amortized.held_out.value + entropy + 4 * amortized.held_out.standard_error > -0.1
+    assert amortized.held_out.value + entropy < 4 * amortized.held_out.standard_error
+    with pytest.raises(ArgumentError, match="needs a model with a likelihood"):
+        briefly(normal, objective="elbo")
+
+
+def test_a_pymc_model_simulates_itself():
+    pm = pytest.importorskip("pymc")
+    with pm.Model() as poisson:
+        rate = pm.Gamma("rate", 2.0, 1.0)
+        pm.Deterministic("twice", 2 * rate)
+        pm.Poisson("y", rate, observed=np.zeros(3, int))
+    amortized = briefly(model=poisson, simulations=400, max_steps=50)
+    x = np.array([2, 1, 4])
+    draws = amortized.sample(x, 50)
+    np.testing.assert_allclose(draws["twice"], 2 * draws["rate"])
+    # the density on the model's scale has the Jacobian of the logarithm
+    rates = np.exp(np.linspace(-7, 5, 2001))
+    density = np.exp(amortized.log_prob({"rate": rates}, x))
+    assert abs(np.trapezoid(density, rates) - 1) < 0.01
+    posterior = amortized.posterior(x, 1000)
+    if posterior.verdict.level == "good":
+        assert abs(posterior.draws["rate"].mean() - 9 / 4) < 0.15

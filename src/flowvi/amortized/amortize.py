@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import numpy as np
 
 from flowvi.amortized.conditional_flow import conditional_flow
+from flowvi.amortized.elbo import Bound, bound_of
 from flowvi.amortized.familiar import Familiar
-from flowvi.amortized.layout import layout_of
+from flowvi.amortized.layout import Layout, layout_of
 from flowvi.amortized.network import Network, summaries
 from flowvi.amortized.parameters import ModelParameters, NamedParameters, Parameters
 from flowvi.amortized.result import Amortized
@@ -24,6 +25,7 @@ from flowvi.cache import kept_programs
 from flowvi.calibration.simulated import given_data
 from flowvi.errors import ArgumentError
 from flowvi.flows import Flow
+from flowvi.objectives.arguments import check_choice
 from flowvi.precision import double_precision
 from flowvi.targets.base import Target
 from flowvi.targets.of_model import RESERVED, parameter_names, target_of
@@ -32,7 +34,8 @@ _COLLAPSED = 1e-6
 """Spread of summaries over data sets, relative to their size, below which they say nothing."""
 _CALLER = "flowvi.amortize"
 _RESERVED = (
-    *RESERVED, "observed", "simulate", "prior", "summary", "simulations", "fresh", "max_steps",
+    *RESERVED, "observed", "simulate", "prior", "summary", "simulations", "objective", "fresh",
+    "max_steps",
 )  # fmt: skip
 
 
@@ -45,6 +48,7 @@ def amortize(
     prior: Callable[..., Any] | None = None,
     summary: str | eqx.Module | None = None,
     simulations: Any = 10_000,
+    objective: Literal["forward_kl", "elbo"] = "forward_kl",
     fresh: bool = False,
     flow: str | Flow | Callable[..., Flow] = "auto",
     max_steps: int = 20_000,
@@ -75,6 +79,9 @@ def amortize(
             elements along the first axis, of any number), "series" (time along it), "image" ((height, width)
             or (height, width, channels)), or an equinox module of one standardised data set.
         simulations: how many to draw, or stored ones: a dict of arrays (n, *shape) and the n data sets.
+        objective: "forward_kl" as above, which covers all of the posterior; or "elbo", the evidence lower
+            bound E_q[log p(z, x) - log q(z | s(x))] of every simulated data set, which needs a model with a
+            likelihood, and data of one size. Its `held_out` is that bound.
         fresh: draw new simulations in every round of training, `simulations` in all, rather than going
             through the same ones again and again.
         flow: "auto" (spline couplings), a builder's name, a builder, or a `Flow` conditioned on as many
@@ -104,6 +111,7 @@ def amortize(
         (100,)
     """
     _check(max_steps, seed, simulations, fresh)
+    check_choice("objective", objective, ("forward_kl", "elbo"))
     target = None
     if model is not None:
         of_density = None if example is None else supports
@@ -127,10 +135,14 @@ def amortize(
                 simulate is not None, model, args, model_kwargs, example, supports, target, observed
             )
             parameters = ModelParameters(given(first.x[0]), given(first.x[-1]))
-        supply = Supply(simulator, parameters, layout, first)
+        supply = Supply(simulator, parameters, layout, first, raw=objective == "elbo")
         encoder = summary_of(summary, supply.first_rows.x, layout, parameters.dim, streams[1])
         network = Network(encoder, conditional_flow(flow, parameters.dim, encoder.size, streams[2]))
-        trained = train(network, supply, total if fresh else 0, max_steps, streams[3], progress)
+        bound = _bound(given, layout, supply) if objective == "elbo" else None
+        trained = train(
+            network, supply, bound,
+            fresh=total if fresh else 0, max_steps=max_steps, seed=streams[3], progress=progress,
+        )  # fmt: skip
         notes = _collapsed(trained)
         return Amortized(
             curve=trained.curve,
@@ -150,6 +162,15 @@ def amortize(
             _unseen=supply.first.take(trained.unseen_numbers),
             _given=given,
         )
+
+
+def _bound(given: Callable[[np.ndarray], Target] | None, layout: Layout, supply: Supply) -> Bound:
+    if given is None or layout.varies:
+        raise ArgumentError(
+            "objective='elbo' needs a model with a likelihood, and data sets of one size. Leave it out: "
+            "forward KL needs simulations only."
+        )
+    return bound_of(given(supply.first.x[0]), given(supply.first.x[-1]), supply.location, supply.scale)
 
 
 def _collapsed(trained: Trained) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def check_draws(truth: Draws, draws: Draws, seed: int = 0) -> Checks:
         true, drawn = np.asarray(truth[name], float), np.asarray(draws[name], float)
         if drawn.shape[:1] + drawn.shape[2:] != true.shape:
             raise DataError(f"'{name}': draws {drawn.shape} do not fit true values {true.shape}.")
-        ranked = [rank_among(one, among, rng) for one, among in zip(true, drawn, strict=True)]
+        ranked = [rank_among(np.asarray(one), among, rng) for one, among in zip(true, drawn, strict=True)]
         ranks[name] = np.stack([rank for rank, _ in ranked])
         constant[name] = np.all([fixed for _, fixed in ranked], axis=0)
         columns = (true, drawn.mean(axis=1), drawn.std(axis=1, ddof=1))

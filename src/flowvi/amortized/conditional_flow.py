@@ -12,6 +12,7 @@ from flowvi import flows
 from flowvi.density.flow_of import flow_of
 from flowvi.errors import FlowError
 from flowvi.flows import Flow
+from flowvi.training.adam import M
 
 _LAYERS, _WIDTH = 5, 50
 """Of the spline couplings: those of sbi, beside which they were measured."""
@@ -39,4 +40,9 @@ def conditional_flow(
         flow = flows.neural_spline(dim, key=seed, layers=_LAYERS, width=_WIDTH, condition_dim=condition_dim)
     else:
         flow = flow_of(asked, dim, condition_dim, seed)
-    return jax.tree.map(lambda a: a.astype(np.float32) if eqx.is_inexact_array(a) else a, flow)
+    return in_single_precision(flow)
+
+
+def in_single_precision(module: M) -> M:
+    """The same with its floating arrays in float32."""
+    return jax.tree.map(lambda a: a.astype(np.float32) if eqx.is_inexact_array(a) else a, module)

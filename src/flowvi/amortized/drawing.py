@@ -38,5 +38,5 @@ def draw(
 
 
 @eqx.filter_jit
-def _push(flow: Flow, base: Array, condition: Array) -> Float[Array, "rows dim"]:
+def _push(flow: Flow, base: Array | np.ndarray, condition: Array | np.ndarray) -> Float[Array, "rows dim"]:
     return jax.vmap(lambda x, c: flow.bijection.forward_and_log_det(x, c)[0])(base, condition)

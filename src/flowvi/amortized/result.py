@@ -41,8 +41,9 @@ class Amortized:
     or, where their sizes vary, as a list.
 
     Attributes:
-        curve: how training went, in nats per pair on the unconstrained scale.
-        held_out: mean log q(z | x) of pairs that neither training nor stopping has seen.
+        curve: how training went, in nats per pair.
+        held_out: mean log q(z | x) of pairs that neither training nor stopping has seen; after training by
+            the evidence lower bound, that of such data sets.
         failed: why simulations were dropped -> how many were.
         simulations: how many were used.
         notes: sentences on what else there is to know.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
-import jax
 import numpy as np
 
 from flowvi.amortized.deep_set import DeepSet
+from flowvi.amortized.conditional_flow import in_single_precision
 from flowvi.amortized.image import Image
 from flowvi.amortized.layout import Batch, Layout
 from flowvi.amortized.series import Series
@@ -55,10 +55,10 @@ def summary_of(asked: str | eqx.Module | None, batch: Batch, layout: Layout, dim
     raise ArgumentError(f"summary={asked!r}: choose None, one of {NAMES}, or give an equinox module.")
 
 
-def _of_module(module: Any, batch: Batch) -> Summary:
-    single = jax.tree.map(lambda a: a.astype(np.float32) if eqx.is_inexact_array(a) else a, module)
+def _of_module(module: eqx.Module, batch: Batch) -> Summary:
+    single = in_single_precision(module)
     try:
-        shape = eqx.filter_eval_shape(single, batch.values[0])
+        shape: Any = eqx.filter_eval_shape(cast("Any", single), batch.values[0])
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"The summary module cannot take one data set of shape {batch.values[0].shape}: {error}"

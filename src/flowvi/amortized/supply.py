@@ -34,13 +34,16 @@ class Supply:
     location: Float[np.ndarray, " dim"]
     scale: Float[np.ndarray, " dim"]
 
-    def __init__(self, simulator: Simulator, parameters: Parameters, layout: Layout, first: Pairs) -> None:
-        """`first` are pairs that tell the scales.
+    def __init__(
+        self, simulator: Simulator, parameters: Parameters, layout: Layout, first: Pairs, *, raw: bool = False
+    ) -> None:
+        """`first` are pairs that tell the scales; with `raw`, rows hold the data as they are too.
 
         Raises:
             DataError: too few of them can be used, or a parameter is always the same.
         """
         self._simulator, self._parameters, self._layout = simulator, parameters, layout
+        self._raw = raw
         self.failed, self.used = Counter(), 0
         z, self.first = self._usable(first)
         require_enough(self.first, self.failed)
@@ -86,7 +89,7 @@ class Supply:
 
     def _rows(self, z: Float[np.ndarray, "n dim"], pairs: Pairs) -> Rows:
         u = ((z - self.location) / self.scale).astype(np.float32)
-        return Rows(u, self._layout.batch(pairs.x))
+        return Rows(u, self._layout.batch(pairs.x), np.stack(pairs.x) if self._raw else None)
 
 
 def require_enough(pairs: Pairs, failed: Counter[str]) -> None:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from flowvi.amortized.elbo import Bound
 from flowvi.amortized.network import Network
 from flowvi.amortized.supply import Supply
-from flowvi.amortized.training import BATCH, Rows, rounds, score, steps_of_round
+from flowvi.amortized.training import BATCH, Rows, rounds, score, steps_of_round, with_noise
 from flowvi.density.result import Curve
 from flowvi.density.rows import split
 from flowvi.diagnostics.estimate import Estimate
@@ -25,7 +26,7 @@ class Trained(NamedTuple):
     """A network after training.
 
     Attributes:
-        curve, held_out: in nats per pair on the unconstrained scale.
+        curve, held_out: in nats per pair, on the unconstrained scale or of the bound.
         seen, unseen: the first pairs, without those that decided when to stop.
         unseen_numbers: which of them were not seen.
     """
@@ -40,10 +41,20 @@ class Trained(NamedTuple):
     unseen_numbers: Int[np.ndarray, " unseen"]
 
 
-def train(network: Network, supply: Supply, fresh: int, max_steps: int, seed: int, progress: bool) -> Trained:
+def train(
+    network: Network,
+    supply: Supply,
+    bound: Bound | None,
+    *,
+    fresh: int,
+    max_steps: int,
+    seed: int,
+    progress: bool,
+) -> Trained:
     """Train until held-out pairs stop to gain, `max_steps` are taken, or Ctrl-C, which keeps the best so far.
 
     Args:
+        bound: what the evidence lower bound needs, where that is the objective.
         fresh: how many pairs to draw in all, each seen once; 0 to go through the first ones again and again.
     """
     rng = np.random.default_rng(seed)
@@ -53,19 +64,21 @@ def train(network: Network, supply: Supply, fresh: int, max_steps: int, seed: in
     steps = min(steps_of_round(len(parts.train)), max_steps)
     if fresh:
         max_steps = min(max_steps, max(steps, (fresh - len(rows.u)) // BATCH))
-    log_scale = float(np.log(supply.scale).sum())
+    # the bound has it in the density of the model
+    log_scale = float(np.log(supply.scale).sum()) if bound is None else 0.0
     history: list[Round] = []
     interrupted = False
     show = _printer(progress, log_scale)
     try:
-        for round_ in rounds(network, source, rows.take(parts.validation), rng, steps, max_steps):
+        for round_ in rounds(network, source, rows.take(parts.validation), rng, steps, max_steps, bound):
             history.append(round_)
             network = round_.model
             show(round_)
     except KeyboardInterrupt:
         interrupted = True
     unseen = rows.take(parts.test)
-    value, error = score(network, unseen)
+    tested = unseen if bound is None else with_noise(network, unseen, rng)
+    value, error = score(network, tested, bound)
     return Trained(
         network=network,
         curve=Curve(
