@@ -60,6 +60,7 @@ FLOWS = {
 }
 
 CONDITIONAL = {
+    "gaussian": lambda dim: flows.gaussian(dim, key=0, condition_dim=3, width=8),
     "real_nvp": lambda dim: flows.real_nvp(dim, key=0, condition_dim=3, **SMALL),
     "neural_spline": lambda dim: flows.neural_spline(dim, key=0, bins=4, condition_dim=3, **SMALL),
     "iaf": lambda dim: flows.iaf(dim, key=0, condition_dim=3, **SMALL),
