@@ -52,9 +52,7 @@ def flow_of(asked: str | Flow, dim: int, condition_dim: int | None, seed: int) -
     if asked not in NAMES:
         raise FlowError(f"No flow is named {asked!r}. Choose one of {', '.join(NAMES)}, or give a Flow.")
     if asked == "gaussian":
-        if condition_dim is not None:
-            raise FlowError("A Gaussian takes no condition. Choose another flow, such as 'real_nvp'.")
-        return flows.gaussian(dim)
+        return flows.gaussian(dim, key=seed, width=_WIDTH, condition_dim=condition_dim)
     if asked in _CHEAP_SAMPLING_OWN_WIDTH:
         return _turned_around(_CHEAP_SAMPLING_OWN_WIDTH[asked](dim, key=seed, condition_dim=condition_dim))
     if asked in _CHEAP_SAMPLING:
