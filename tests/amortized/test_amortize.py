@@ -309,6 +309,11 @@ def two_sites(y, w):
     numpyro.sample("w", dist.Normal(mu, 1), obs=w)
 
 
+def autoregressive(y):
+    mu = numpyro.sample("mu", dist.Normal())
+    numpyro.sample("y", dist.Normal(mu + 0.5 * jnp.append(0.0, y[:-1]), 1), obs=y)
+
+
 def always_fails(rng):
     raise ValueError("no root")
 
@@ -320,6 +325,9 @@ BAD = {
         lambda: briefly(model=model, y=np.zeros((ELEMENTS, 2)), observed="z"),
         CannotSimulateError,
         "observes 'y'",
+    ),
+    "earlier data predict later": (
+        lambda: briefly(model=autoregressive, y=np.zeros(4)), CannotSimulateError, "depends on the data",
     ),
     "all fail": (lambda: briefly(always_fails), DataError, "300 were dropped: ValueError: no root"),
     "constant data": (lambda: briefly(lambda rng: ({"m": rng.normal()}, np.ones(3))), DataError, "the same"),
@@ -393,3 +401,15 @@ def test_a_pymc_model_simulates_itself():
     posterior = amortized.posterior(x, 1000)
     if posterior.verdict.level == "good":
         assert abs(posterior.draws["rate"].mean() - 9 / 4) < 0.15
+
+
+def test_counts_keep_their_type():
+    def counts(y):
+        rate = numpyro.sample("rate", dist.Gamma(2.0, 1.0))
+        kind = dist.Categorical(probs=jnp.stack([jnp.exp(-rate), 1 - jnp.exp(-rate)]))
+        with numpyro.plate("n", 6):
+            numpyro.sample("y", kind, obs=y)
+
+    # a category indexes probabilities, which a float cannot
+    posterior = briefly(model=counts, y=np.zeros(6, int)).posterior([0, 1, 1, 0, 1, 1], 500)
+    assert posterior.draws["rate"].shape == (500,)

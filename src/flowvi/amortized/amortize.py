@@ -17,13 +17,13 @@ from flowvi.amortized.layout import Layout, layout_of
 from flowvi.amortized.network import Network, summaries
 from flowvi.amortized.parameters import ModelParameters, NamedParameters, Parameters
 from flowvi.amortized.result import Amortized
-from flowvi.amortized.simulators import Stored, simulator_of
+from flowvi.amortized.simulators import FromModel, Pairs, Stored, simulator_of
 from flowvi.amortized.summary_of import sizes_vary, summary_of
 from flowvi.amortized.supply import LEAST_PAIRS, Supply, require_enough
 from flowvi.amortized.train import Trained, train
 from flowvi.cache import kept_programs
 from flowvi.calibration.simulated import given_data
-from flowvi.errors import ArgumentError
+from flowvi.errors import ArgumentError, CannotSimulateError
 from flowvi.flows import Flow
 from flowvi.objectives.arguments import check_choice
 from flowvi.precision import double_precision
@@ -124,7 +124,8 @@ def amortize(
     streams = [int(stream) for stream in np.random.SeedSequence(seed).generate_state(4)]
     with kept_programs():
         # where the rest is drawn on the way, these tell scales and when to stop
-        first = simulator(streams[0], max(total // 5, LEAST_PAIRS) if fresh else total)
+        at_first = max(total // 5, LEAST_PAIRS) if fresh else total
+        first = simulator(streams[0], at_first)
         require_enough(first, Counter(first.failed))
         layout = layout_of(first.x, sizes_vary(summary))
         given = None
@@ -134,6 +135,9 @@ def amortize(
             given = _likelihood(
                 simulate is not None, model, args, model_kwargs, example, supports, target, observed
             )
+            if isinstance(simulator, FromModel) and _takes(model, observed):
+                again = FromModel(given(first.x[0]), observed)(streams[0], at_first)
+                _require_draws_of_its_own(first, again, observed)
             parameters = ModelParameters(given(first.x[0]), given(first.x[-1]))
         supply = Supply(simulator, parameters, layout, first, raw=objective == "elbo")
         encoder = summary_of(summary, supply.first_rows.x, layout, parameters.dim, streams[1])
@@ -192,15 +196,37 @@ def _likelihood(
 ) -> Callable[[np.ndarray], Target]:  # fmt: skip
     """The posterior of the model given data: by the argument of that name, or else in place of the observed
     site."""
-    if simulated or (not isinstance(model, Target) and observed in parameter_names(model)):
-        return lambda x: given_data({observed: x}, model, args, kwargs, example, supports)
     old = target.observed_data().get(observed)
+
+    def as_before(x: np.ndarray) -> np.ndarray:
+        return x if old is None else x.astype(old.dtype)
+
+    if simulated or _takes(model, observed):
+        return lambda x: given_data({observed: as_before(x)}, model, args, kwargs, example, supports)
     if old is None:
         raise ArgumentError(
             f"observed={observed!r} is no argument of the model and no observed site; the sites are "
             f"{list(target.observed_data())}."
         )
-    return lambda x: target.with_observed({observed: x.astype(old.dtype)})
+    return lambda x: target.with_observed({observed: as_before(x)})
+
+
+def _takes(model: Any, observed: str) -> bool:
+    """Whether the data are an argument of the model."""
+    return not isinstance(model, Target) and observed in parameter_names(model)
+
+
+def _require_draws_of_its_own(first: Pairs, again: Pairs, observed: str) -> None:
+    """Raise where what a model draws depends on the data that it is called with.
+
+    Raises:
+        CannotSimulateError: pairs by one seed differ between data.
+    """
+    if not all(np.array_equal(one, other) for one, other in zip(first.x, again.x, strict=False)):
+        raise CannotSimulateError(
+            f"What the model draws for '{observed}' depends on the data that it is called with, as where "
+            "earlier observations predict later ones: it does not simulate whole data sets. Give `simulate=`."
+        )
 
 
 def _check(max_steps: int, seed: int, simulations: Any, fresh: bool) -> None:

@@ -7,8 +7,8 @@ from typing import Any, cast
 import equinox as eqx
 import numpy as np
 
-from flowvi.amortized.deep_set import DeepSet
 from flowvi.amortized.conditional_flow import in_single_precision
+from flowvi.amortized.deep_set import DeepSet
 from flowvi.amortized.image import Image
 from flowvi.amortized.layout import Batch, Layout
 from flowvi.amortized.series import Series
@@ -63,4 +63,4 @@ def _of_module(module: eqx.Module, batch: Batch) -> Summary:
         raise ArgumentError(
             f"The summary module cannot take one data set of shape {batch.values[0].shape}: {error}"
         ) from error
-    return OfModule(single, int(np.prod(shape.shape)))
+    return OfModule(module=single, size=int(np.prod(shape.shape)))
