@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from flowvi.diagnostics.two_samples import two_samples
 from flowvi.errors import ArgumentError
@@ -45,7 +45,7 @@ def modes_covered(draws: Any, centres: Any, radius: float, least: float = 0.2) -
         if isinstance(value, bool) or not 0 < value < np.inf:
             raise ArgumentError(f"{name}={value!r}: give a positive number.")
     draws, centres = two_samples(draws, centres, least=1)
-    distances, nearest = cKDTree(centres).query(draws)
+    distances, nearest = (np.asarray(found) for found in KDTree(centres).query(draws))
     near = distances <= radius
     counts = np.bincount(nearest[near], minlength=len(centres))
     wanted = max(1.0, least * len(draws) / len(centres))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from flowvi.diagnostics.estimate import Estimate
@@ -62,7 +62,7 @@ def _within_balls(
 ) -> Bool[np.ndarray, " n"]:
     """Whether each point lies within the ball of some centre."""
     # the nearest point of a sample to one of its own is that one itself
-    radii = cKDTree(centres).query(centres, k=[neighbours + 1])[0][:, 0]
+    radii = KDTree(centres).query(centres, k=neighbours + 1)[0][:, -1]
     size = max(1, _PAIRS // len(centres))
     pieces = [points[start : start + size] for start in range(0, len(points), size)]
     return np.concatenate([(cdist(piece, centres) <= radii).any(axis=1) for piece in pieces])

@@ -20,6 +20,8 @@ from flowvi.training.adam import AdamState, adam_step, beginning, ravel, single_
 Loss = Literal["non_saturating", "wasserstein"]
 _MOMENTUM = 0.0
 """Adam's b1: with more of it the two players run after each other."""
+_CRITIC: dict[Loss, float] = {"non_saturating": 1.0, "wasserstein": 10.0}
+"""Factor on the step size of the critic; an estimate of a distance must be ahead of the generator."""
 _CHUNK = 250
 """Steps in a compiled call."""
 
@@ -63,7 +65,7 @@ def play(
     x' is uniform on the line between a row and a draw.
 
     Source: Goodfellow et al. 2014 (arXiv 1406.2661), section 3; Gulrajani et al. 2017 (arXiv 1704.00028),
-    equation 3.
+    equation 3; step sizes of two: Heusel et al. 2017 (arXiv 1706.08500).
     """
     data, states = leaf(single_precision(rows)), (beginning(generator), beginning(critic))
     losses, interrupted = [], False
@@ -154,7 +156,8 @@ def _steps(
             numbers, noise, places = of_critic_step
             fake = draws(own.parameters, noise)
             value, gradient = jax.value_and_grad(of_critic)(state.parameters, data[numbers], fake, places)
-            return adam_step(state, gradient, jnp.isfinite(value), step_size, _MOMENTUM), value
+            critic_size = _CRITIC[loss] * step_size
+            return adam_step(state, gradient, jnp.isfinite(value), critic_size, _MOMENTUM), value
 
         other, met = jax.lax.scan(criticise, other, (inputs.numbers, inputs.noise, inputs.places))
         value, gradient = jax.value_and_grad(of_generator)(own.parameters, other.parameters, inputs.own_noise)

@@ -28,7 +28,7 @@ from flowvi.vae.network import random_mlp
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedGAN(Fitted):
     """A generator trained against a critic.
 
@@ -39,6 +39,13 @@ class FittedGAN(Fitted):
 
     played: Played
     moments: Moments
+
+    def __repr__(self) -> str:
+        exact = "none" if isinstance(self.played.generator, NetworkGenerator) else "exact"
+        notes = [f"{len(self.played.losses):,} steps"]
+        notes += [f"{self.played.skipped} steps skipped"] if self.played.skipped else []
+        notes += ["interrupted"] if self.played.interrupted else []
+        return f"FittedGAN of {len(self.moments.location)} columns; likelihood: {exact}; " + "; ".join(notes)
 
     @property
     def flow(self) -> Flow:
@@ -89,7 +96,7 @@ class GAN(Family):
         width: of critic and generator network, which have `depth` hidden layers.
         steps: of the generator, each after `critic_steps` of the critic (1, or 5 for Wasserstein, unless
             given), on batches of `batch` rows.
-        step_size: of Adam; it falls to zero by a cosine.
+        step_size: of Adam, ten times as large for a Wasserstein critic; it falls to zero by a cosine.
         penalty: factor of the gradient penalty.
 
     Raises (in `fit`):

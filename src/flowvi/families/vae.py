@@ -17,7 +17,7 @@ from flowvi.vae.train import TrainedAutoencoder, train
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedVAE(Fitted):
     """An autoencoder fitted to data.
 
@@ -28,6 +28,16 @@ class FittedVAE(Fitted):
 
     trained: TrainedAutoencoder
     samples: int
+
+    def __repr__(self) -> str:
+        model, best = self.trained.model, self.trained.best
+        notes = [f"{len(self.trained.curve):,} steps"]
+        notes += [f"{self.trained.skipped} steps skipped"] if self.trained.skipped else []
+        notes += ["interrupted"] if self.trained.interrupted else []
+        return (
+            f"FittedVAE of {model.columns} columns with {model.latent} latent; held-out bound {best} nats "
+            "per row; " + "; ".join(notes)
+        )
 
     def sample(self, n: int, seed: int = 0) -> Float[np.ndarray, "n columns"]:
         """Independent draws, on the scale of the data."""
