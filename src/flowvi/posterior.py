@@ -45,7 +45,7 @@ class Posterior:
     """Draws of a posterior, and what there is to say about them.
 
     Attributes:
-        target: the model, or None in a posterior that was loaded without it.
+        target: the model, or None in a posterior that was loaded without it, or of a simulator.
         q: the fitted flow, on the unconstrained scale.
         z: (draws, dim) the draws on the unconstrained scale.
         draws: parameter -> float64 (draws, *shape) on the model's own scale; unique draws without weights.
@@ -272,7 +272,8 @@ class Posterior:
     def _target(self, method: str) -> Target:
         if self.target is None:
             raise NoModelError(
-                f"`{method}` needs the model, and this posterior was loaded without it. Give it to load: "
+                f"`{method}` needs the model's density, and this posterior is of a simulator without one, "
+                "or was loaded without its model. Give that to load: "
                 "`flowvi.load(path, target=flowvi.Target.from_numpyro(model, *args))`, or `from_pymc`, "
                 "`from_stan`, `from_log_density`."
             )

@@ -17,6 +17,7 @@ from flowvi.errors import (
     CannotSimulateError,
     DataError,
     FlowError,
+    NoModelError,
     SupportError,
 )
 
@@ -413,3 +414,13 @@ def test_counts_keep_their_type():
     # a category indexes probabilities, which a float cannot
     posterior = briefly(model=counts, y=np.zeros(6, int)).posterior([0, 1, 1, 0, 1, 1], 500)
     assert posterior.draws["rate"].shape == (500,)
+
+
+def test_a_posterior_of_a_simulator_is_saved_and_loaded(of_normal, tmp_path):
+    posterior = of_normal.posterior(np.ones(4), 200)
+    posterior.save(tmp_path / "run")
+    loaded = flowvi.load(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.draws["mu"], posterior.draws["mu"])
+    np.testing.assert_allclose(loaded.q.log_prob(loaded.z), posterior.q.log_prob(posterior.z), rtol=1e-12)
+    with pytest.raises(NoModelError, match="simulator"):
+        posterior.sample(10)

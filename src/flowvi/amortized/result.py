@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -76,8 +75,7 @@ class Amortized:
     @cached_property
     def flow(self) -> Flow:
         """q of the unconstrained parameters, conditioned on summaries."""
-        with jax.enable_x64(True):
-            return standardise_by(self._network.flow, self._location, self._scale)
+        return standardise_by(self._network.flow, self._location, self._scale)
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -92,7 +90,7 @@ class Amortized:
         steps = self.curve.steps[-1] if len(self.curve.steps) else 0
         return (
             f"Amortized posterior of {dim} coordinate{'' if dim == 1 else 's'} given {self.summary.size} "
-            f"summaries: held-out log density {self.held_out} nats; "
+            f"summaries: held out {self.held_out} nats per pair; "
             + "; ".join([f"{self.simulations:,} simulations", f"{steps:,} steps", *notes])
         )
 
