@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _LEAST_PROPOSED_FOR = 1000
 """Weights of fewer proposals are normalised too roughly, which draws the result towards q."""
 
-_CHECKED = 4
+CHECKED = 4
 """At so many points the log density is saved, to tell at loading whether it is still the same."""
 
 
@@ -244,7 +244,7 @@ class Posterior:
             model, log_density = self._loaded_record(), self._log_density
         else:
             model = record_to_save(self.target, self.draws, len(self.z))
-            log_density = _log_density_at(self.target, self.z[:_CHECKED])
+            log_density = _log_density_at(self.target, self.z[:CHECKED])
         facts = {
             "coordinates": self.coordinates,
             "verdict": {
@@ -368,7 +368,7 @@ def _with_target(posterior: Posterior, model: Any) -> Posterior:
             f"one with {_some(posterior.coordinates)}. Give the model of the fit, with its arguments."
         )
     saved = posterior._log_density
-    found = _log_density_at(target, posterior.z[:_CHECKED])
+    found = _log_density_at(target, posterior.z[:CHECKED])
     if not np.allclose(found, saved, rtol=1e-6, atol=1e-6, equal_nan=True):
         raise ModelError(
             f"The model given has the log density {found[0]:.8g} at the posterior's first draw; that of the "
@@ -404,7 +404,7 @@ def _check_whole(posterior: Posterior) -> None:
     """Raise ValueError where parts do not belong together."""
     n, dim = posterior.z.shape
     lengths = {len(posterior.log_weights), *(len(values) for values in posterior.draws.values())}
-    if len(posterior._log_density) != min(n, _CHECKED):
+    if len(posterior._log_density) != min(n, CHECKED):
         raise ValueError(f"{len(posterior._log_density)} values of the log density do not fit {n} points")
     if lengths != {n} or len(posterior.coordinates) != dim or posterior.q.dim != dim:
         raise ValueError(f"{n} points of dim {dim} do not fit the draws, the flow or the coordinates")

@@ -363,7 +363,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("call", "error", "match"), BAD.values(), ids=BAD)
-def test_bad_input_is_an_error_that_says_so(call, error, match):
+def test_bad_input_is_an_error_that_says_so(call, error, match, as_users_run_it):
     with pytest.raises(error, match=match):
         call()
 

@@ -19,7 +19,7 @@ from flowvi.errors import ArgumentError, DataError
 SETS = {"deep set": DeepSet(3, 4, seed=0), "set transformer": SetTransformer(3, 4, seed=0)}
 OF_ANY_LENGTH = SETS | {"series": Series(3, 4, seed=0)}
 ALL = OF_ANY_LENGTH | {"image": Image((9, 7, 3), 4, seed=0)}
-X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)), jnp.float32)
 
 
 def shape_for(name):
@@ -28,19 +28,19 @@ def shape_for(name):
 
 @pytest.mark.parametrize("network", SETS.values(), ids=SETS)
 def test_sets_have_no_order(network):
-    np.testing.assert_allclose(network(X), network(X[[3, 1, 0, 5, 4, 2]]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(network(X), network(X[jnp.array([3, 1, 0, 5, 4, 2])]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("network", OF_ANY_LENGTH.values(), ids=OF_ANY_LENGTH)
 def test_padding_changes_nothing(network):
-    padded = np.concatenate([X, 7 * np.ones((4, 3), np.float32)])
-    np.testing.assert_allclose(network(X), network(padded, np.arange(10) < 6), rtol=1e-4, atol=1e-5)
+    padded = jnp.concatenate([X, 7 * jnp.ones((4, 3))])
+    np.testing.assert_allclose(network(X), network(padded, jnp.arange(10) < 6), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("network", OF_ANY_LENGTH.values(), ids=OF_ANY_LENGTH)
 def test_more_of_the_same_is_another_summary(network):
     # what is known of a mean depends on how many there are
-    assert np.abs(network(X) - network(np.concatenate([X, X]))).max() > 1e-3
+    assert np.abs(network(X) - network(jnp.concatenate([X, X]))).max() > 1e-3
 
 
 def test_series_have_an_order():
@@ -50,7 +50,7 @@ def test_series_have_an_order():
 @pytest.mark.parametrize("name", ALL)
 def test_summaries_are_float32_and_every_weight_has_a_gradient(name):
     network = ALL[name]
-    x = np.random.default_rng(1).normal(size=shape_for(name)).astype(np.float32)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=shape_for(name)), jnp.float32)
     assert network(x).dtype == np.float32
     assert network(x).shape == (network.size,)
     weights, rest = eqx.partition(network, trainable(network))
@@ -68,9 +68,9 @@ def test_an_image_is_convolved():
     kernel = np.asarray(network.convolutions[0].weight).reshape(3, 3)
     padded = np.pad(image, 1)
     wanted = [[np.sum(padded[i : i + 3, j : j + 3] * kernel) for j in (0, 2, 4)] for i in (0, 2, 4)]
-    flat = np.asarray(jax.nn.silu(jnp.asarray(wanted))).ravel()
+    flat = jax.nn.silu(jnp.asarray(wanted, jnp.float32)).ravel()
     np.testing.assert_allclose(
-        network(image.astype(np.float32)), network.last(network.hidden(flat)), rtol=1e-4, atol=1e-5
+        network(jnp.asarray(image, jnp.float32)), network.last(network.hidden(flat)), rtol=1e-4, atol=1e-5
     )
 
 

@@ -17,7 +17,7 @@ from flowvi.inference.density import Density
 from flowvi.inference.judge import Verdict, of_weights
 from flowvi.inference.proposal import flow_proposal
 from flowvi.inference.reach import misses, reaches
-from flowvi.posterior import Posterior
+from flowvi.posterior import CHECKED, Posterior
 from flowvi.targets.base import Target
 
 
@@ -116,4 +116,5 @@ def uncorrected(
         density_evaluations=0,
         effective_draws=float(draws),
         coordinates=parameters.coordinates,
+        _log_density=np.full(min(draws, CHECKED), np.nan),
     )

@@ -126,10 +126,10 @@ def layout_of(x: Sequence[np.ndarray], sizes_vary: bool) -> Layout:
     if not sizes_vary:
         whole = np.stack(x)
         axes: Any = 0 if whole.ndim <= 2 else tuple(range(whole.ndim - 1))
-        location, scale = whole.mean(axis=axes), whole.std(axis=axes)
+        location, scale = np.asarray(whole.mean(axis=axes)), np.asarray(whole.std(axis=axes))
         return Layout(shapes[0], False, location, _positive(location, scale))
     elements = np.concatenate(list(x))
-    location, scale = elements.mean(axis=0), elements.std(axis=0)
+    location, scale = np.asarray(elements.mean(axis=0)), np.asarray(elements.std(axis=0))
     return Layout(max(shapes), True, location, _positive(location, scale))
 
 

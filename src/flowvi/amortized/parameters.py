@@ -102,10 +102,10 @@ def _support(name: str, supports: Mapping[str, Any], shape: tuple[int, ...]) -> 
 
 
 @eqx.filter_jit
-def _inverse(tree: SupportTree, draws: Draws) -> tuple[Array, Array]:
+def _inverse(tree: SupportTree, draws: dict[str, Any]) -> tuple[Array, Array]:
     return batch_map(tree.inverse_and_log_det, jax.tree.map(jnp.asarray, draws))
 
 
 @eqx.filter_jit
-def _forward(tree: SupportTree, z: np.ndarray) -> dict[str, Array]:
+def _forward(tree: SupportTree, z: Any) -> dict[str, Array]:
     return batch_map(lambda one: tree.forward_and_log_det(one)[0], jnp.asarray(z))

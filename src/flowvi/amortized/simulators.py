@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -35,10 +35,8 @@ class Pairs(NamedTuple):
         return Pairs(parameters, [self.x[i] for i in chosen], {})
 
 
-class Simulator(Protocol):
-    """Draws so many pairs, by a seed; those that fail are left out and counted."""
-
-    def __call__(self, seed: int, n: int) -> Pairs: ...
+Simulator = Callable[[int, int], Pairs]
+"""Draws so many pairs, by a seed; those that fail are left out and counted."""
 
 
 @dataclass(frozen=True)
