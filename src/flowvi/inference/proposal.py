@@ -179,11 +179,11 @@ def flow_proposal(flow: Flow) -> MappedProposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z, log_det = _on_all_cores(lambda part: _push(flow.bijection, part), base, VALUES)
+        z, log_det = on_all_cores(lambda part: _push(flow.bijection, part), base, VALUES)
         return z, log_det
 
     def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        base, log_det = _on_all_cores(lambda part: _pull(flow.bijection, part), z, VALUES)
+        base, log_det = on_all_cores(lambda part: _pull(flow.bijection, part), z, VALUES)
         return base, log_det
 
     return MappedProposal(flow.base, lambda: flow.bijection, push, pull)
@@ -219,7 +219,7 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
     return np.asarray(_base_log_prob(base, jnp.asarray(x)))
 
 
-def _on_all_cores(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
+def on_all_cores(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
     """`in_batches` on as many threads as there are cores, for a function that XLA runs on one."""
     batches = -(-len(z) // size)
     threads = min(_CORES, batches)
