@@ -18,7 +18,7 @@ def grid_and_density(arrays, structure):
     bijection = jax.tree.unflatten(structure, arrays)
     square = jnp.stack(jnp.meshgrid(*[jnp.linspace(-6, 6, 25)] * 2), -1).reshape(-1, 2)
     image, _ = jax.vmap(bijection.forward_and_log_det)(square)
-    axes = jnp.linspace(image.min(0), image.max(0), 401)
+    axes = jnp.linspace(image.min(0), image.max(0), 201)
     y = jnp.stack(jnp.meshgrid(*axes.T, indexing="ij"), -1)
     x, log_det = jax.vmap(bijection.inverse_and_log_det)(y.reshape(-1, 2))
     density = jnp.exp(-0.5 * jnp.sum(x**2, axis=-1) + log_det) / (2 * jnp.pi)

@@ -60,12 +60,13 @@ def test_density_integrates_to_one_in_one_dimension(build):
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
 
 
-@each_flow
-def test_density_integrates_to_one_in_two_dimensions(build):
+# a monotonic network inverts an integral at each point; the table of bijections has its mass
+@pytest.mark.parametrize("name", [name for name in FLOWS if name != "unconstrained_monotonic"])
+def test_density_integrates_to_one_in_two_dimensions(name):
     axis = np.linspace(-30, 30, 320)
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)
     # moved farther, a spline gets spikes between the points of any grid
-    density = np.exp(perturbed(build(2), size=0.05).log_prob(grid))
+    density = np.exp(perturbed(FLOWS[name](2), size=0.05).log_prob(grid))
     assert np.trapezoid(np.trapezoid(density, axis), axis) == pytest.approx(1, abs=1e-3)
 
 
