@@ -11,8 +11,9 @@ from flowvi.diagnostics.estimate import Estimate
 from flowvi.diagnostics.two_samples import two_samples
 from flowvi.errors import ArgumentError, DependencyError
 
-_MOST_EPOCHS, _PATIENCE = 1000, 25
-"""Epochs of training, and of them those without gain on a tenth of the rows before it ends."""
+_MOST_EPOCHS, _BATCH = 1000, 200
+_EPOCHS, _STEPS = 25, 300
+"""Without gain, both at least, before training ends: few rows make many epochs of few steps."""
 
 
 def c2st(x: Any, y: Any, *, seed: int = 0, folds: int = 5, width: int | None = None) -> Estimate:
@@ -46,6 +47,7 @@ def c2st(x: Any, y: Any, *, seed: int = 0, folds: int = 5, width: int | None = N
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.model_selection import StratifiedKFold, cross_val_predict
         from sklearn.neural_network import MLPClassifier
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise DependencyError(
             "The classifier two-sample test needs scikit-learn. Install it: pip install 'flowvi[compare]'."
@@ -60,11 +62,12 @@ def c2st(x: Any, y: Any, *, seed: int = 0, folds: int = 5, width: int | None = N
         (size, size),
         max_iter=_MOST_EPOCHS,
         early_stopping=True,
-        n_iter_no_change=_PATIENCE,
+        n_iter_no_change=max(_EPOCHS, _STEPS * _BATCH // len(both)),
         random_state=seed,
     )
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
+    # threads of small products wait for each other longer than they work
+    with warnings.catch_warnings(), threadpool_limits(1):
         # a network that is stopped while it still learns is a classifier as well
         warnings.simplefilter("ignore", ConvergenceWarning)
         told = np.asarray(cross_val_predict(network, both, labels, cv=splits))
