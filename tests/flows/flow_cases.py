@@ -45,8 +45,6 @@ FLOWS = {
     "planar": lambda dim: flows.planar(dim, key=0, length=4),
     "radial": lambda dim: flows.radial(dim, key=0, length=4),
     "sylvester": lambda dim: flows.sylvester(dim, key=0, length=3),
-    "sylvester_householder": lambda dim: flows.sylvester(dim, key=0, length=3, kind="householder"),
-    "sylvester_triangular": lambda dim: flows.sylvester(dim, key=0, length=3, kind="triangular"),
     "residual": lambda dim: flows.residual(dim, key=0, length=3, width=8),
     "bnaf": lambda dim: flows.bnaf(dim, key=0, layers=2, width=4),
     "unconstrained_monotonic": lambda dim: flows.unconstrained_monotonic(

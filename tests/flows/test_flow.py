@@ -44,7 +44,7 @@ def test_whitened_start_is_the_gaussian():
 
 
 @each_flow
-@pytest.mark.parametrize("dim", [1, 2, 7])
+@pytest.mark.parametrize("dim", [1, 7])
 def test_draws_come_with_their_log_prob(build, dim):
     flow = perturbed(build(dim))
     z, of_draws = flow.sample_and_log_prob(3, (8,))
@@ -102,9 +102,8 @@ def test_every_parameter_gets_a_finite_gradient(build):
 
 
 @each_conditional
-@pytest.mark.parametrize("dim", [1, 2])
-def test_condition_changes_the_density_and_the_draws(build, dim):
-    flow = perturbed(build(dim))
+def test_condition_changes_the_density_and_the_draws(build):
+    flow = perturbed(build(2))
     conditions = np.random.default_rng(1).normal(size=(8, 3))
     z, of_draws = flow.sample_and_log_prob(0, (8,), conditions)
     np.testing.assert_allclose(flow.log_prob(z, conditions), of_draws, rtol=1e-10, atol=1e-10)

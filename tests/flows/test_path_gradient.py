@@ -11,13 +11,14 @@ from jax.flatten_util import ravel_pytree
 from flowvi.bijections import trainable
 from flowvi.flows.flow import forward_and_log_prob, log_prob
 
+NUMERICAL = {"planar", "sylvester", "bnaf", "unconstrained_monotonic", "residual", "continuous"}
+"""Those without a cheap inverse."""
+
+
 # the weights of a mixture have no path, and so no path gradient: zero as well
-each_flow = pytest.mark.parametrize("build", FLOWS.values(), ids=FLOWS)
-
-
-@each_flow
-def test_per_sample_path_gradients_vanish_where_q_is_the_target(build):
-    flow = perturbed(build(3))
+@pytest.mark.parametrize("name", [name for name in FLOWS if name not in NUMERICAL])
+def test_per_sample_path_gradients_vanish_where_q_is_the_target(name):
+    flow = perturbed(FLOWS[name](3))
     with jax.enable_x64(True):
         parameters, rest = eqx.partition(flow, trainable(flow))
 

@@ -30,10 +30,15 @@ def check(flow, condition):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 5])
 @pytest.mark.parametrize("build", FLOWS.values(), ids=FLOWS)
-def test_score_is_the_gradient_of_the_log_density(build, dim):
-    check(perturbed(build(dim)), None)
+def test_score_is_the_gradient_of_the_log_density(build):
+    check(perturbed(build(5)), None)
+
+
+# whose layers have rules of their own
+@pytest.mark.parametrize("name", ["real_nvp", "neural_spline", "iaf"])
+def test_score_in_one_dimension(name):
+    check(perturbed(FLOWS[name](1)), None)
 
 
 @pytest.mark.parametrize("build", CONDITIONAL.values(), ids=CONDITIONAL)
