@@ -3,8 +3,8 @@ import os
 import jaxtyping
 import pytest
 
-# read by XLA when it compiles its first program: the older emitters take two thirds of the time, most of which
-# tests spend on compiling, and programs of `fit` are compiled by them anyhow (docs/decisions/compiling.md)
+# read by XLA when it compiles its first program: the older emitters take two thirds of the time, and most of what
+# tests spend is compiling; programs of `fit` are compiled by them anyhow (docs/decisions/compiling.md)
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 

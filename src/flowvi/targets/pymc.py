@@ -87,9 +87,7 @@ class _Source:
     @cached_property
     def jacobian(self) -> tuple[Program, tuple[Array, ...]]:
         # PyMC adds the log determinants to the log density of each variable
-        both = [
-            cast("Any", self.model.logp(vars=self.free, jacobian=jacobian)) for jacobian in (True, False)
-        ]
+        both = [cast("Any", self.model.logp(vars=self.free, jacobian=jacobian)) for jacobian in (True, False)]
         return to_jax(self.values, self.value_shapes, [both[0] - both[1]], self.shared)
 
     @cached_property
