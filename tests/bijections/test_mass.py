@@ -25,7 +25,10 @@ def grid_and_density(arrays, structure):
     return axes, density.reshape(y.shape[:2])
 
 
-@pytest.mark.parametrize("name", [name for name in FLOWS if "conditional" not in name])
+# a monotonic network inverts an integral at each point; in one dimension its mass is tested
+@pytest.mark.parametrize(
+    "name", [name for name in FLOWS if "conditional" not in name and name != "coupling_monotonic"]
+)
 def test_mass_is_one_in_two_dimensions(name):
     with jax.enable_x64(DOUBLE):
         bijection = perturbed(build(name, 2, DOUBLE), scale=0.2)
