@@ -3,8 +3,8 @@ import os
 import jaxtyping
 import pytest
 
-# Read by XLA when it compiles its first program. The older emitters take two thirds of the time, and compiling
-# is most of what tests do; programs of `fit` are compiled by them anyhow (docs/decisions/compiling.md).
+# Read by XLA when it compiles its first program. The older emitters take two thirds of the time, most of it
+# being spent on compiling here; programs of `fit` are compiled by them anyhow (docs/decisions/compiling.md).
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 
