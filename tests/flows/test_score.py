@@ -41,9 +41,9 @@ def test_score_in_one_dimension(name):
     check(perturbed(FLOWS[name](1)), None)
 
 
-@pytest.mark.parametrize("build", CONDITIONAL.values(), ids=CONDITIONAL)
-def test_score_of_a_conditional_flow(build):
-    check(perturbed(build(3)), jnp.array([0.3, -1.0, 2.0]))
+@pytest.mark.parametrize("name", ["real_nvp", "neural_spline", "iaf", "maf", "planar"])
+def test_score_of_a_conditional_flow(name):
+    check(perturbed(CONDITIONAL[name](3)), jnp.array([0.3, -1.0, 2.0]))
 
 
 def test_score_is_a_constant_to_derivatives():
