@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 
 demo: .venv/numpyro.stamp
 	$(BIN)/flowvi fit examples/eight_schools.py
 
 test: .venv/test.stamp
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+test-all: .venv/test.stamp
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'slow or not slow'
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check

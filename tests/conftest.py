@@ -1,5 +1,6 @@
 import os
 
+import jax
 import jaxtyping
 import pytest
 
@@ -14,3 +15,11 @@ def as_users_run_it():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs():
+    """Compiled programs are let go after each file: some thousands of them use up the memory maps of a
+    process, and XLA then ends it with a segmentation fault."""
+    yield
+    jax.clear_caches()

@@ -56,6 +56,7 @@ def test_the_corrected_posterior_is_exact(linear):
     assert posterior.predictive(draws=5)["y"].shape == (5, ELEMENTS, 2)
 
 
+@pytest.mark.slow
 def test_a_wrong_q_is_corrected_or_said_to_be_wrong():
     poor = briefly(model=model, y=np.zeros((ELEMENTS, 2)), max_steps=1)
     far = 10 * np.ones((ELEMENTS, 2))
@@ -108,6 +109,7 @@ def test_the_same_seed_gives_the_same():
     assert not np.array_equal(one.sample(x, 5, seed=2)["mu"], one.sample(x, 5, seed=3)["mu"])
 
 
+@pytest.mark.slow
 def test_a_density_on_the_models_scale_integrates_to_one():
     def simulate(rng):
         tau = rng.gamma(2.0)
@@ -125,6 +127,7 @@ def test_a_density_on_the_models_scale_integrates_to_one():
     assert np.all((draws["p"] > 0) & (draws["p"] < 1))
 
 
+@pytest.mark.slow
 def test_the_log_density_of_a_models_constrained_parameters_agrees_with_its_draws():
     def positive(y):
         tau = numpyro.sample("tau", dist.HalfNormal(2.0))
@@ -185,6 +188,7 @@ def test_stored_simulations():
     assert checks.simulations == 40
 
 
+@pytest.mark.slow
 def test_fresh_simulations_are_met_once():
     drawn = []
 
@@ -236,6 +240,7 @@ class Constant(eqx.Module):
         return 0 * self.weight * jnp.sum(x)
 
 
+@pytest.mark.slow
 def test_a_summary_that_collapses_is_warned_of():
     with pytest.warns(UserWarning, match="collapsed"):
         amortized = briefly(normal, summary=Constant(jnp.ones(2)))
@@ -368,6 +373,7 @@ def test_bad_input_is_an_error_that_says_so(call, error, match, as_users_run_it)
         call()
 
 
+@pytest.mark.slow
 def test_by_the_evidence_lower_bound():
     amortized = briefly(
         model=model, y=np.zeros((ELEMENTS, 2)), objective="elbo", simulations=2000, max_steps=600
@@ -385,6 +391,7 @@ def test_by_the_evidence_lower_bound():
         briefly(normal, objective="elbo")
 
 
+@pytest.mark.slow
 def test_a_pymc_model_simulates_itself():
     pm = pytest.importorskip("pymc")
     with pm.Model() as poisson:
@@ -404,6 +411,7 @@ def test_a_pymc_model_simulates_itself():
         assert abs(posterior.draws["rate"].mean() - 9 / 4) < 0.15
 
 
+@pytest.mark.slow
 def test_counts_keep_their_type():
     def counts(y):
         rate = numpyro.sample("rate", dist.Gamma(2.0, 1.0))

@@ -48,6 +48,7 @@ def test_series_have_an_order():
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.slow
 def test_summaries_are_float32_and_every_weight_has_a_gradient(name):
     network = ALL[name]
     x = jnp.asarray(np.random.default_rng(1).normal(size=shape_for(name)), jnp.float32)
@@ -87,6 +88,7 @@ def sized():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_set_of_any_size_has_its_posterior(sized):
     rng = np.random.default_rng(3)
     for n in (2, 25):
@@ -114,6 +116,7 @@ def test_sets_of_several_sizes_go_in_together(sized):
 
 
 @pytest.mark.parametrize("summary", ["set_transformer", "series", "image"])
+@pytest.mark.slow
 def test_networks_train_by_their_names(summary):
     def simulate(rng):
         mu = rng.normal()

@@ -106,6 +106,7 @@ def test_estimate_of_a_trace_is_unbiased():
 
 
 @pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.slow
 def test_estimated_log_det_is_unbiased_and_so_is_its_gradient(backwards):
     bijection = layer(4, steps=4)
     with jax.enable_x64(True):

@@ -142,6 +142,7 @@ def test_terms_are_weighted_by_their_chance():
     assert within_noise(gradients, 5.0)
 
 
+@pytest.mark.slow
 def test_estimate_of_a_network_has_the_gradient_of_the_exact_one():
     layer = moved(Residual(3, key=0, width=8, contraction=0.9), 0.3)
     parameters, rest = eqx.partition(layer, eqx.is_inexact_array)

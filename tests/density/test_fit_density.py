@@ -47,6 +47,7 @@ def mixture():
 
 
 @pytest.mark.parametrize("flow", ["gaussian", "auto"])
+@pytest.mark.slow
 def test_of_a_gaussian_it_reaches_the_entropy(flow):
     x = GAUSSIAN.rvs(N, random_state=0)
     fit = quiet(x, flow=flow)
@@ -69,6 +70,7 @@ def test_the_density_integrates_to_one(mixture):
     assert np.trapezoid(np.exp(mixture.flow.log_prob(grid[:, None])), grid) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_in_two_dimensions_it_integrates_to_one():
     rng = np.random.default_rng(0)
     a = rng.normal(size=1000)
@@ -85,6 +87,7 @@ def test_the_score_is_the_mean_log_density_of_the_rows_it_names(mixture):
     assert mixture.held_out.standard_error == pytest.approx(values.std(ddof=1) / 20, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_the_score_is_honest_where_the_flow_learns_its_rows_by_heart():
     # many small fits: of each, the training rows score far better than fresh ones
     off, optimism = [], []
@@ -133,6 +136,7 @@ def test_columns_far_from_zero_in_single_precision():
     np.testing.assert_allclose(briefly(narrow).held_out, briefly(narrow.astype(float)).held_out, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_given_a_condition_it_is_the_density_of_the_regression():
     rng = np.random.default_rng(0)
     c = rng.uniform(1000, 3000, size=N)
@@ -210,6 +214,7 @@ def test_the_same_seed_gives_the_same_and_another_seed_another():
 
 
 @pytest.mark.parametrize("name", [name for name in flow_of.NAMES if name not in ("auto", "gaussian")])
+@pytest.mark.slow
 def test_every_flow_by_its_name(name):
     x, c = GAUSSIAN.rvs(400, random_state=0), GAUSSIAN.rvs(400, random_state=1)
     fit = briefly(x, condition=c, flow=name, max_steps=5)
@@ -220,6 +225,7 @@ def test_every_flow_by_its_name(name):
 
 
 @pytest.mark.parametrize("name", ["planar", "iaf"])
+@pytest.mark.slow
 def test_flows_that_are_turned_around_give_draws_with_their_density(name):
     fit = briefly(X, flow=name, max_steps=25)
     draws, log_prob = fit.flow.sample_and_log_prob(0, (20,))

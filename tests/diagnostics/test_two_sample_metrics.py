@@ -65,6 +65,7 @@ def test_c2st_of_one_distribution_is_a_half():
     assert accuracy.value == pytest.approx(0.5, abs=4 * accuracy.standard_error)
 
 
+@pytest.mark.slow
 def test_c2st_is_the_same_for_the_same_seed():
     x, y = normal(60, 0), normal(60, 1, 0.5)
     assert c2st(x, y, seed=3) == c2st(x, y, seed=3)

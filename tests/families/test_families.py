@@ -28,6 +28,7 @@ def fitted():
 
 
 @pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.slow
 def test_draws_are_on_the_scale_of_the_data(fitted, name):
     draws = fitted[name].sample(500, seed=1)
     assert draws.shape == (500, 2)
@@ -87,6 +88,7 @@ def test_an_autoencoder_bounds_the_density_from_below(fitted):
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "wasserstein"])
+@pytest.mark.slow
 def test_a_game_moves_the_draws_to_the_data(loss):
     rng = np.random.default_rng(0)
     x = rng.choice([-2.0, 2.0], size=(1000, 2)) + 0.1 * rng.normal(size=(1000, 2))

@@ -90,6 +90,7 @@ def test_condition_moves_the_density():
     assert np.all(flow(2, 3).log_prob(z, conditions[0])[1:] != of_draws[1:])
 
 
+@pytest.mark.slow
 def test_any_shape_of_one_angle():
     """Maximum likelihood on draws of a von Mises distribution across the seam comes close to its entropy."""
     true = scipy.stats.vonmises(4.0, loc=np.pi)

@@ -83,6 +83,7 @@ def test_supports():
     assert not torus.support(jnp.array([0.0, 4.0]))
 
 
+@pytest.mark.slow
 def test_as_a_prior_for_nuts_and_for_predictions():
     def model(y=None):
         z = numpyro.sample("z", numpyro_distribution(shifted()))
@@ -104,6 +105,7 @@ def test_as_a_prior_for_nuts_and_for_predictions():
 
 
 @pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.slow
 def test_a_guide_recovers_a_conjugate_posterior(x64):
     with jax.enable_x64(x64):
         guide = numpyro_guide(conjugate, lambda dim: flows.real_nvp(dim, key=0, **SMALL))

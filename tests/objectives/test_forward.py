@@ -41,6 +41,7 @@ def test_rows_of_no_weight_are_never_drawn():
     assert counts[::5].sum() == 0
 
 
+@pytest.mark.slow
 def test_estimated_log_dets_leave_value_and_gradient_unbiased():
     flow = moved(flows.residual(2, key=0, length=2, width=8), 0.5)
     exact = objectives.log_likelihood(ROWS, batch=4)

@@ -32,6 +32,7 @@ FLOWS = {
 
 
 @pytest.mark.parametrize("build", FLOWS.values(), ids=FLOWS)
+@pytest.mark.slow
 def test_path_gradients_vanish_draw_by_draw_where_q_is_p_and_total_ones_do_not(build):
     flow = moved(build(2))
     path = objectives.reverse_kl(lambda z: log_prob(flow, z), samples=1)
@@ -218,6 +219,7 @@ def test_the_target_is_tempered_step_by_step():
     assert np.all(np.abs(at[0] - at[20_000]) > 0.1)
 
 
+@pytest.mark.slow
 def test_estimated_log_dets_leave_value_and_gradient_unbiased():
     flow = moved(flows.residual(2, key=0, length=2, width=8), 0.5)
     exact = objectives.reverse_kl(bent, samples=4, gradient="total")

@@ -514,6 +514,7 @@ def test_bridgestan_agrees_with_the_formula(regression, x64):
 
 
 @needs_stan
+@pytest.mark.slow
 def test_a_function_simulates_data_for_calibration():
     def simulate(rng):
         alpha, beta, sigma = 3 * rng.normal(), rng.standard_t(4, size=3), rng.exponential(2)
