@@ -23,10 +23,21 @@ MODULES = [
     for module in pkgutil.walk_packages(flowvi.__path__, "flowvi.")
     if module.name not in ("flowvi.cli", "flowvi.targets.stan.bridge")
 ]
+# pages that train much, and modules whose examples do
+SLOW = {
+    *("amortize.md", "density.md", "families.md", "geometry.md", "research.md", "vae.md"),
+    *("flowvi.families.vae", "flowvi.families.gan", "flowvi.amortized.amortize", "flowvi.plots.geometry"),
+    *("flowvi.vae.train", "flowvi.amortized.image", "flowvi.amortized.set_transformer"),
+    *("flowvi.flows.stochastic_log_det", "flowvi.flows.residual", "flowvi.bijections.residual"),
+}
 NAMES = {"flowvi": flowvi, "np": np, "jax": jax, "jnp": jnp, "eqx": eqx, "Target": flowvi.Target}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def marked(name):
+    return pytest.mark.slow if name in SLOW else ()
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, id=p.name, marks=marked(p.name)) for p in PAGES])
 def test_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
@@ -42,7 +53,7 @@ def eight_schools():
     return {"model": model, **data, "posterior": flowvi.fit(model, **data, progress=False)}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marked(name)) for name in MODULES])
 def test_examples_of_docstrings_hold(name, as_users_run_it, request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = dict(NAMES)

@@ -21,6 +21,9 @@ from flowvi.errors import (
     SupportError,
 )
 
+pytestmark = pytest.mark.slow
+
+
 Y = np.array([[0.7, -1.2], [1.1, -0.4], [0.4, -0.9]])
 
 

@@ -16,6 +16,9 @@ from flowvi.amortized.set_transformer import SetTransformer
 from flowvi.bijections import trainable
 from flowvi.errors import ArgumentError, DataError
 
+pytestmark = pytest.mark.slow
+
+
 SETS = {"deep set": DeepSet(3, 4, seed=0), "set transformer": SetTransformer(3, 4, seed=0)}
 OF_ANY_LENGTH = SETS | {"series": Series(3, 4, seed=0)}
 ALL = OF_ANY_LENGTH | {"image": Image((9, 7, 3), 4, seed=0)}

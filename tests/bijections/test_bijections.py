@@ -139,7 +139,18 @@ def results(name, dim, precision):
         return bijection, points, evaluate(bijection, points)
 
 
-every = pytest.mark.parametrize(("name", "dim", "precision"), CASES)
+HEAVY = ["sylvester_conditional", "sylvester_householder", "radial_conditional", "location_scale_conditional"]
+HEAVY += ["residual_conditional", "block_autoregressive_conditional", "coupling_circular_conditional"]
+HEAVY += ["continuous_conditional", "iaf_conditional", "scan_conditional"]
+"""Those that differ from others of the table by a condition alone, or little more: slow."""
+
+
+def cases(*columns):
+    """Parameters, of which heavy ones are slow."""
+    return [pytest.param(*c, marks=pytest.mark.slow if c[0] in HEAVY else ()) for c in columns]
+
+
+every = pytest.mark.parametrize(("name", "dim", "precision"), cases(*CASES))
 
 
 def round_trip_error(name, precision):
@@ -210,7 +221,7 @@ def test_precision_and_shape_are_kept(name, dim, precision):
         assert r["y"].shape[1:] == bijection.out_shape
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name not in SEVERAL_AT_ONE])
+@pytest.mark.parametrize("name", cases(*((name,) for name in TABLE if name not in SEVERAL_AT_ONE)))
 def test_mass_is_one_in_one_dimension(name):
     _, points, r = results(name, 1, SINGLE)
     assert points[0].size == 1
@@ -221,7 +232,7 @@ def test_mass_is_one_in_one_dimension(name):
     assert abs(abs(mass) - 1) < 1e-3
 
 
-@pytest.mark.parametrize("name", IDENTITY_AT_START)
+@pytest.mark.parametrize("name", cases(*((name,) for name in IDENTITY_AT_START)))
 def test_identity_at_the_start(name):
     _, points, _ = results(name, 2, DOUBLE)
     with jax.enable_x64(DOUBLE):
@@ -230,7 +241,7 @@ def test_identity_at_the_start(name):
     np.testing.assert_allclose(r["log_det"], 0, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", cases(*((name,) for name in TABLE)))
 def test_saved_and_loaded_unchanged(name, tmp_path):
     bijection, points, r = results(name, 2, DOUBLE)
     save_module(bijection, tmp_path / "bijection.npz")

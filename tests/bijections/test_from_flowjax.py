@@ -18,6 +18,9 @@ from flowvi.errors import DependencyError, FlowError, SaveError
 from flowvi.flows.flow import log_prob
 from flowvi.serialise import save_module
 
+pytestmark = pytest.mark.slow
+
+
 KEY = jax.random.key(0)
 CONDITION = jnp.array([0.3, -1.0, 2.0])
 

@@ -86,6 +86,7 @@ def test_block_autoregressive_reaches_all_of_the_line():
     np.testing.assert_allclose(log_det, -log_det_there)
 
 
+@pytest.mark.slow
 def test_block_autoregressive_inverse_has_implicit_gradients():
     layer = moved(BlockAutoregressive(3, key=0, width=3, condition_dim=2), 0.5)
     x, condition = jnp.array([0.3, -1.0, 2.0]), jnp.array([1.0, -1.0])

@@ -8,6 +8,9 @@ from flowvi.errors import ArgumentError, DataError, FlowError, NoDensityError
 from flowvi.families import GAN, VAE, Flow
 from flowvi.vae import Bounds
 
+pytestmark = pytest.mark.slow
+
+
 X = np.array([3.0, -50.0]) + np.array([0.5, 10.0]) * np.random.default_rng(0).normal(size=(400, 2))
 
 SETTINGS = {

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from flowvi import flows
 from flowvi.bijections import Identity, trainable
@@ -78,6 +79,18 @@ CONDITIONAL = {
     ),
     "continuous": lambda dim: flows.continuous(dim, key=0, condition_dim=3, width=8, steps=8),
 }
+
+
+HEAVY = ["neural_spline_autoregressive", "sylvester", "residual", "bnaf", "unconstrained_monotonic"]
+HEAVY += ["continuous", "glow", "maf", "student_t_base", "mixture_of_flows"]
+"""Those that take long to compile, or test little that another does not; where a test says so, they are slow."""
+
+
+def by_name(names):
+    """Parameters `name`, of which heavy ones are slow."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in names]
+    )
 
 
 @double_precision

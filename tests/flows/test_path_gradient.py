@@ -4,8 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from flow_cases import FLOWS, perturbed
+from flow_cases import FLOWS, by_name, perturbed
 from jax.flatten_util import ravel_pytree
 
 from flowvi.bijections import trainable
@@ -16,7 +15,7 @@ NUMERICAL = {"planar", "sylvester", "bnaf", "unconstrained_monotonic", "residual
 
 
 # the weights of a mixture have no path, and so no path gradient: zero as well
-@pytest.mark.parametrize("name", [name for name in FLOWS if name not in NUMERICAL])
+@by_name([name for name in FLOWS if name not in NUMERICAL])
 def test_per_sample_path_gradients_vanish_where_q_is_the_target(name):
     flow = perturbed(FLOWS[name](3))
     with jax.enable_x64(True):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flow_cases import CONDITIONAL, FLOWS, perturbed
+from flow_cases import CONDITIONAL, FLOWS, by_name, perturbed
 
 from flowvi.flows.flow import forward_and_log_prob, log_prob
 from flowvi.flows.score import forward_with_score
@@ -30,9 +30,9 @@ def check(flow, condition):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("build", FLOWS.values(), ids=FLOWS)
-def test_score_is_the_gradient_of_the_log_density(build):
-    check(perturbed(build(5)), None)
+@by_name(FLOWS)
+def test_score_is_the_gradient_of_the_log_density(name):
+    check(perturbed(FLOWS[name](5)), None)
 
 
 # whose layers have rules of their own

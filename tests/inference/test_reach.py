@@ -84,6 +84,7 @@ def test_a_cauchy_is_reached_to_its_far_quantiles():
 
 
 @pytest.mark.parametrize("dim", [5, 20])
+@pytest.mark.slow
 def test_a_halo_that_cannot_be_reached_is_not_called_good(dim):
     def log_density(p):
         return jnp.logaddexp(normal(p["x"], 0.0, 0.2), normal(p["x"], 0.0, 1.0))

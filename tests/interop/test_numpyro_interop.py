@@ -17,6 +17,9 @@ from flowvi.bijections import LocationScale
 from flowvi.errors import DependencyError, FlowError
 from flowvi.interop import FlowDistribution, numpyro_distribution, numpyro_guide
 
+pytestmark = pytest.mark.slow
+
+
 SMALL = {"layers": 2, "width": 8}
 LOCATION, SCALE = np.array([1.0, -2.0]), np.array([0.5, 3.0])
 DATA = np.random.default_rng(0).normal([1.0, -0.5], 1.0, (8, 2))

@@ -51,6 +51,7 @@ def test_doubly_reparameterized_gradients_vanish_where_q_is_p(alpha):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.slow
 def test_both_gradients_have_the_same_mean(alpha):
     flow = moved(FLOWS["real_nvp"](2), 0.2)
     settings = {"importance_samples": 3, "samples": 4}
@@ -167,6 +168,7 @@ def estimate_once(objective, flow):
 
 
 @pytest.mark.parametrize("gradient", ["path", "total"])
+@pytest.mark.slow
 def test_draws_without_a_finite_value_or_gradient_are_left_out_and_counted(gradient):
     def faulty(z):
         # NaN in value far right, in gradient alone far left

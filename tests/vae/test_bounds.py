@@ -11,6 +11,9 @@ from flowvi import vae
 from flowvi.bijections import trainable
 from flowvi.errors import ArgumentError, DataError
 
+pytestmark = pytest.mark.slow
+
+
 X = known.rows(40)
 
 

@@ -9,6 +9,9 @@ import pytest
 from flowvi import vae
 from flowvi.errors import DataError
 
+pytestmark = pytest.mark.slow
+
+
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 IDX = struct.pack(">4I", 0x803, 2, 3, 4) + IMAGES.tobytes()
 

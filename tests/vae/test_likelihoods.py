@@ -11,6 +11,9 @@ from flowvi import vae
 from flowvi.errors import ArgumentError, DataError
 from flowvi.vae.likelihoods import likelihood_of
 
+pytestmark = pytest.mark.slow
+
+
 LOGITS = np.array([-1.2, 0.3, 2.0])
 OUTPUTS = np.random.default_rng(0).normal(size=9)
 SCALE = np.exp(60 * np.tanh(OUTPUTS[1:6:2] / 60))

@@ -8,6 +8,9 @@ from flowvi import vae
 from flowvi.errors import ArgumentError, DataError, FlowError
 from flowvi.vae.warm_up import temperatures
 
+pytestmark = pytest.mark.slow
+
+
 X = known.rows(600)
 
 
