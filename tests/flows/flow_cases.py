@@ -83,7 +83,7 @@ CONDITIONAL = {
 
 HEAVY = ["neural_spline_autoregressive", "sylvester", "residual", "bnaf", "unconstrained_monotonic"]
 HEAVY += ["continuous", "glow", "maf", "student_t_base", "mixture_of_flows"]
-"""Those that take long to compile, or test little that another does not; where a test says so, they are slow."""
+"""Those that take long to compile, or test little that another does not; slow where a test says so."""
 
 
 def by_name(names):
