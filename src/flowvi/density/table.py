@@ -100,7 +100,7 @@ def _has_columns(data: Any) -> bool:
 
 def _through_arrow(data: Any, argument: str) -> Any:
     try:
-        import pyarrow
+        import pyarrow  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise DependencyError(
             f"{argument} is a {type(data).__name__}, which is read through Arrow: install pyarrow, or give a "
