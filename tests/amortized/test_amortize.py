@@ -269,8 +269,7 @@ def test_ctrl_c_keeps_the_best(monkeypatch, after):
     assert amortized.sample(np.zeros(4), 3)["mu"].shape == (3,)
 
 
-def test_progress_goes_to_stderr(monkeypatch, capsys):
-    monkeypatch.setattr(train_module, "_SECONDS_BETWEEN_LINES", 0.0)
+def test_progress_goes_to_stderr(capsys):
     briefly(normal, progress=True)
     printed = capsys.readouterr()
     assert "amortize  step 25  validation" in printed.err

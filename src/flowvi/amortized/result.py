@@ -21,7 +21,6 @@ from flowvi.amortized.simulators import Pairs, Simulator
 from flowvi.amortized.summary import Summary
 from flowvi.bijections import Conditioned
 from flowvi.cache import kept_programs
-from flowvi.density.result import Curve
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import ArgumentError, DataError
 from flowvi.flows import Flow
@@ -29,6 +28,7 @@ from flowvi.flows.standardise import standardise_by
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
 from flowvi.targets.base import Draws, Target
+from flowvi.training.early_stopping import Curve
 
 
 @final

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +11,9 @@ from flowvi.amortized.elbo import Bound
 from flowvi.amortized.network import Network
 from flowvi.amortized.supply import Supply
 from flowvi.amortized.training import BATCH, Rows, rounds, score, steps_of_round, with_noise
-from flowvi.density.result import Curve
 from flowvi.density.rows import split
 from flowvi.diagnostics.estimate import Estimate
-from flowvi.training.early_stopping import Round
-
-_SECONDS_BETWEEN_LINES = 5.0
+from flowvi.training.early_stopping import Curve, follow
 
 
 class Trained(NamedTuple):
@@ -66,49 +60,19 @@ def train(
         max_steps = min(max_steps, max(steps, (fresh - len(rows.u)) // BATCH))
     # the bound has it in the density of the model
     log_scale = float(np.log(supply.scale).sum()) if bound is None else 0.0
-    history: list[Round] = []
-    interrupted = False
-    show = _printer(progress, log_scale)
-    try:
-        for round_ in rounds(network, source, rows.take(parts.validation), rng, steps, max_steps, bound):
-            history.append(round_)
-            network = round_.model
-            show(round_)
-    except KeyboardInterrupt:
-        interrupted = True
+    training = rounds(network, source, rows.take(parts.validation), rng, steps, max_steps, bound)
+    followed = follow(network, training, "amortize", log_scale, progress)
+    network = followed.model
     unseen = rows.take(parts.test)
     tested = unseen if bound is None else with_noise(network, unseen, rng)
     value, error = score(network, tested, bound)
     return Trained(
         network=network,
-        curve=Curve(
-            np.array([round_.steps for round_ in history], int),
-            np.array([round_.training for round_ in history]) - log_scale,
-            np.array([round_.validation for round_ in history]) - log_scale,
-        ),
+        curve=followed.curve,
         held_out=Estimate(value - log_scale, error),
-        skipped=history[-1].skipped if history else 0,
-        interrupted=interrupted,
+        skipped=followed.skipped,
+        interrupted=followed.interrupted,
         seen=rows.take(parts.train),
         unseen=unseen,
         unseen_numbers=parts.test,
     )
-
-
-def _printer(progress: bool, log_scale: float) -> Callable[[Round], None]:
-    """Prints a round at most every few seconds."""
-    start = last = time.monotonic()
-
-    def show(round_: Round) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if progress and now - last >= _SECONDS_BETWEEN_LINES:
-            last = now
-            print(
-                f"amortize  step {round_.steps:,}  validation {round_.validation - log_scale:.3f} nats"
-                f"  {now - start:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    return show

@@ -99,6 +99,10 @@ class LULinear(Bijection):
 
 
 def random_orthogonal(rng: np.random.Generator, dim: int) -> Float[np.ndarray, "dim dim"]:
+    """A random orthogonal matrix, uniform over rotations and reflections.
+
+    Source: Mezzadri 2007 (arXiv math-ph/0609050), section 5.
+    """
     q, r = np.linalg.qr(rng.standard_normal((dim, dim)))
-    # signs of the diagonal make it uniform over rotations
+    # LAPACK's choice of signs would favour some
     return q * np.sign(r.diagonal())

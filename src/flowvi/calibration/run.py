@@ -9,7 +9,7 @@ import numpy as np
 
 from flowvi.cache import kept_programs
 from flowvi.calibration.interrupts import noticing_interrupts
-from flowvi.calibration.lines import Lines
+from flowvi.calibration.lines import line_of
 from flowvi.calibration.ranking import LOG_DENSITY, Ranked, rank
 from flowvi.calibration.result import Calibration
 from flowvi.calibration.simulated import Simulate, data_sets
@@ -25,6 +25,7 @@ from flowvi.errors import (
 from flowvi.flows import Flow
 from flowvi.inference.budget import Budget
 from flowvi.inference.fit import fit
+from flowvi.lines import Lines
 from flowvi.precision import double_precision
 
 _MOST_RANKED = 199
@@ -98,7 +99,7 @@ def calibrate(
     among = min(draws, _MOST_RANKED)
     done: list[Ranked] = []
     failures: dict[int, FlowviError] = {}
-    with kept_programs(), noticing_interrupts() as interrupted, Lines(simulations, progress) as lines:
+    with kept_programs(), noticing_interrupts() as interrupted, Lines(progress) as lines:
         try:
             for number in range(simulations):
                 # a seed of its own for each: the errors of fits with one seed would go the same way
@@ -116,7 +117,8 @@ def calibrate(
                     raise
                 except FlowviError as error:
                     failures[number] = error
-                lines.show([one.level for one in done], len(failures))
+                levels = [one.level for one in done]
+                lines.show(line_of(levels, len(failures), simulations, lines.elapsed))
         except KeyboardInterrupt:
             # a second one, or one between two fits
             pass

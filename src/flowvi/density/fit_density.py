@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +9,8 @@ import numpy as np
 
 from flowvi.density.columns import check_finite, noise_widths
 from flowvi.density.flow_of import flow_of
-from flowvi.density.likelihood import Round, rounds
-from flowvi.density.result import Curve, DensityFit
+from flowvi.density.likelihood import rounds
+from flowvi.density.result import DensityFit
 from flowvi.density.rows import Rows, moments, split
 from flowvi.density.table import Table, read_table
 from flowvi.diagnostics.estimate import Estimate
@@ -20,8 +18,7 @@ from flowvi.errors import ArgumentError, DataError
 from flowvi.flows import Flow
 from flowvi.flows.standardise import standardise_by
 from flowvi.precision import double_precision
-
-_SECONDS_BETWEEN_LINES = 5.0
+from flowvi.training.early_stopping import follow
 
 
 @double_precision
@@ -84,32 +81,21 @@ def fit_density(
     tested = rows.take(parts.test, rng)
     log_scale = np.log(rows.moments.scale).sum()
 
-    history: list[Round] = []
-    interrupted = False
-    show = _printer(progress, log_scale)
-    try:
-        for round_ in rounds(trained, rows, parts.train, parts.validation, rng, max_steps):
-            history.append(round_)
-            trained = round_.model
-            show(round_)
-    except KeyboardInterrupt:
-        interrupted = True
+    training = rounds(trained, rows, parts.train, parts.validation, rng, max_steps)
+    followed = follow(trained, training, "density", log_scale, progress)
+    trained = followed.model
     log_likelihood = np.asarray(trained.log_prob(*tested)) - log_scale
     return DensityFit(
         flow=standardise_by(trained, *rows.moments, *(of_condition[1] if of_condition else (None, None))),
         held_out=Estimate(
             float(log_likelihood.mean()), float(log_likelihood.std(ddof=1) / np.sqrt(len(log_likelihood)))
         ),
-        curve=Curve(
-            np.array([round_.steps for round_ in history], int),
-            np.array([round_.training for round_ in history]) - log_scale,
-            np.array([round_.validation for round_ in history]) - log_scale,
-        ),
+        curve=followed.curve,
         names=table.names,
         dequantised=tuple(name for name, width in zip(table.names, widths, strict=True) if width > 0),
         test_rows=parts.test,
-        skipped=history[-1].skipped if history else 0,
-        interrupted=interrupted,
+        skipped=followed.skipped,
+        interrupted=followed.interrupted,
     )
 
 
@@ -124,22 +110,3 @@ def _checked(x: Any, condition: Any) -> tuple[Table, Table | None]:
         if one is not None:
             check_finite(one)
     return table, given
-
-
-def _printer(progress: bool, log_scale: float):
-    """Prints a round at most every few seconds."""
-    start = last = time.monotonic()
-
-    def show(round_: Round) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if progress and now - last >= _SECONDS_BETWEEN_LINES:
-            last = now
-            print(
-                f"density  step {round_.steps:,}  validation {round_.validation - log_scale:.3f} nats per row"
-                f"  {now - start:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    return show

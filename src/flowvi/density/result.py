@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.flows import Flow
-
-
-class Curve(NamedTuple):
-    """How training went, round by round, in nats per row on the scale of the data.
-
-    Attributes:
-        steps: taken by the end of the round.
-        training: mean log likelihood of the rows of the round, as they were met.
-        validation: that of the rows that decide when to stop, after the round.
-    """
-
-    steps: Int[np.ndarray, " rounds"]
-    training: Float[np.ndarray, " rounds"]
-    validation: Float[np.ndarray, " rounds"]
 
 
 @final

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from flowvi.bijections.leaf import leaf
+from flowvi.lines import Lines
 from flowvi.training.adam import AdamState, beginning, single_precision, with_parameters
 
 STEP_SIZE = 2e-3
@@ -45,6 +46,67 @@ class Round(NamedTuple):
     training: float
     validation: float
     skipped: int
+
+
+class Curve(NamedTuple):
+    """How training went, round by round, in nats on the scale of the data.
+
+    Attributes:
+        steps: taken by the end of the round.
+        training: mean score of the data of the round, as they were met.
+        validation: that of the data that decide when to stop, after the round.
+    """
+
+    steps: Int[np.ndarray, " rounds"]
+    training: Float[np.ndarray, " rounds"]
+    validation: Float[np.ndarray, " rounds"]
+
+
+class Followed(NamedTuple):
+    """What rounds led to.
+
+    Attributes:
+        model: the best by validation.
+        skipped: steps that were not taken because they were not finite.
+        interrupted: whether Ctrl-C ended training.
+    """
+
+    model: Any
+    curve: Curve
+    skipped: int
+    interrupted: bool
+
+
+def follow(model: Any, rounds: Iterator[Round], name: str, log_scale: float, progress: bool) -> Followed:
+    """Go through the rounds to the last, or to Ctrl-C, which keeps the best so far.
+
+    Args:
+        model: before the first round.
+        name: of the engine, in the lines that are shown.
+        log_scale: log |det| of the standardisation, which scores on the scale of the data are lower by.
+    """
+    history: list[Round] = []
+    interrupted = False
+    with Lines(progress) as lines:
+        try:
+            for round_ in rounds:
+                history.append(round_)
+                value = round_.validation - log_scale
+                lines.show(
+                    f"{name}  step {round_.steps:,}  validation {value:.3f} nats  {lines.elapsed:.0f} s"
+                )
+        except KeyboardInterrupt:
+            interrupted = True
+    return Followed(
+        model=history[-1].model if history else model,
+        curve=Curve(
+            np.array([round_.steps for round_ in history], int),
+            np.array([round_.training for round_ in history]) - log_scale,
+            np.array([round_.validation for round_ in history]) - log_scale,
+        ),
+        skipped=history[-1].skipped if history else 0,
+        interrupted=interrupted,
+    )
 
 
 def stopped_early(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-import time
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -18,14 +15,13 @@ from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.errors import ArgumentError
 from flowvi.flows import Flow
+from flowvi.lines import Lines
 from flowvi.objectives.arguments import check_choice, check_count
 from flowvi.objectives.objective import Objective
 from flowvi.precision import double_precision
 from flowvi.training.adam import AdamState, beginning, ravel, with_parameters
 from flowvi.training.schedules import Schedule, factors
 from flowvi.training.steps import Descent, scan_steps
-
-_SECONDS_BETWEEN_LINES = 2.0
 
 
 class Trained(NamedTuple):
@@ -102,20 +98,23 @@ def train(
     objective.check(flow)
     rng = host_generator(key)
     state, losses, nonfinite, interrupted = beginning(flow, dtype), [], 0, False
-    show = _printer(progress, steps)
-    try:
-        for start in range(0, steps, chunk):
-            numbers = np.arange(start, min(start + chunk, steps))
-            draws = jax.tree.map(lambda a: _leaf(a, dtype), objective.draw(flow, rng, len(numbers)))
-            inputs = draws, leaf(numbers)
-            after, (loss, bad) = run_steps(objective, flow, state, inputs, leaf(step_sizes[numbers]))
-            # waits for the chunk, so that what an interrupted one began is not half kept
-            loss, bad = np.asarray(loss, np.float64), int(np.asarray(bad).sum())
-            state, nonfinite = after, nonfinite + bad
-            losses.append(loss)
-            show(losses, int(state.skipped))
-    except KeyboardInterrupt:
-        interrupted = True
+    with Lines(progress) as lines:
+        try:
+            for start in range(0, steps, chunk):
+                numbers = np.arange(start, min(start + chunk, steps))
+                draws = jax.tree.map(lambda a: _leaf(a, dtype), objective.draw(flow, rng, len(numbers)))
+                inputs = draws, leaf(numbers)
+                after, (loss, bad) = run_steps(objective, flow, state, inputs, leaf(step_sizes[numbers]))
+                # waits for the chunk, so that what an interrupted one began is not half kept
+                loss, bad = np.asarray(loss, np.float64), int(np.asarray(bad).sum())
+                state, nonfinite = after, nonfinite + bad
+                losses.append(loss)
+                lines.show(
+                    f"train  step {numbers[-1] + 1:,} of {steps:,}  loss {loss.mean():.3f}"
+                    f"  skipped {int(state.skipped)}  {lines.elapsed:.0f} s"
+                )
+        except KeyboardInterrupt:
+            interrupted = True
     return Trained(
         flow=with_parameters(flow, np.asarray(state.average if average else state.parameters)),
         curve=np.concatenate([*losses, np.zeros(0)]),
@@ -164,22 +163,3 @@ def _check(flow: Any, objective: Any, step_size: Any) -> None:
 
 def _leaf(values: np.ndarray, dtype: np.dtype) -> Array:
     return leaf(values.astype(dtype) if np.issubdtype(values.dtype, np.floating) else values)
-
-
-def _printer(progress: bool, steps: int) -> Callable[[list[np.ndarray], int], None]:
-    """Prints the mean loss of the last chunk, at most every few seconds."""
-    start = last = time.monotonic()
-
-    def show(losses: list[np.ndarray], skipped: int) -> None:
-        nonlocal last
-        now, done = time.monotonic(), sum(map(len, losses))
-        if progress and (now - last >= _SECONDS_BETWEEN_LINES or done == steps):
-            last = now
-            print(
-                f"train  step {done:,} of {steps:,}  loss {np.mean(losses[-1]):.3f}  skipped {skipped}"
-                f"  {now - start:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    return show

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +13,7 @@ from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import ArgumentError, DataError
+from flowvi.lines import Lines
 from flowvi.objectives.arguments import check_count
 from flowvi.precision import double_precision
 from flowvi.training.adam import AdamState, beginning, ravel, single_precision, with_parameters
@@ -28,7 +27,6 @@ from flowvi.vae.warm_up import temperatures
 _SHARE, _MOST = 0.1, 1000
 """Rows held out to choose the best state."""
 _LEAST_ROWS = 20
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 class TrainedAutoencoder(NamedTuple):
@@ -118,25 +116,29 @@ def train(
     looks.append((0, at_start.mean()))
     top = _estimate(at_start)
     batches = endless(training, chunk * batch, rng)
-    show = _printer(progress, steps)
-    try:
-        for start in range(0, steps, chunk):
-            now = slice(start, min(start + chunk, steps))
-            count = now.stop - now.start
-            numbers = next(batches).reshape(chunk, batch)[:count]
-            noise = _noise(rng, (count, batch, model.latent))
-            inputs = leaf(numbers), noise, leaf(beta[now])
-            after, met = _steps(model, state, data, inputs, leaf(step_sizes[now]))
-            values = np.asarray(_score(model, after.average, *scored))
-            # only now is the chunk done: what an interrupted one began is not half kept
-            state = after
-            curve.append(np.asarray(met, np.float64))
-            looks.append((now.stop, values.mean()))
-            if np.isfinite(values).all() and not values.mean() <= top.value:
-                best, top = with_parameters(model, np.asarray(state.average)), _estimate(values)
-            show(now.stop, curve[-1].mean(), top)
-    except KeyboardInterrupt:
-        interrupted = True
+    with Lines(progress) as lines:
+        try:
+            for start in range(0, steps, chunk):
+                now = slice(start, min(start + chunk, steps))
+                count = now.stop - now.start
+                numbers = next(batches).reshape(chunk, batch)[:count]
+                noise = _noise(rng, (count, batch, model.latent))
+                inputs = leaf(numbers), noise, leaf(beta[now])
+                after, met = _steps(model, state, data, inputs, leaf(step_sizes[now]))
+                values = np.asarray(_score(model, after.average, *scored))
+                # only now is the chunk done: what an interrupted one began is not half kept
+                state = after
+                curve.append(np.asarray(met, np.float64))
+                looks.append((now.stop, values.mean()))
+                if np.isfinite(values).all() and not values.mean() <= top.value:
+                    best, top = with_parameters(model, np.asarray(state.average)), _estimate(values)
+                bound = curve[-1].mean()
+                lines.show(
+                    f"vae  step {now.stop:,} of {steps:,}  bound {bound:.2f}  held out {top}"
+                    f"  {lines.elapsed:.0f} s"
+                )
+        except KeyboardInterrupt:
+            interrupted = True
     done, held_out = zip(*looks, strict=True)
     return TrainedAutoencoder(
         model=best,
@@ -202,21 +204,3 @@ def _enough(rows: np.ndarray) -> np.ndarray:
             "that differ."
         )
     return rows
-
-
-def _printer(progress: bool, steps: int):
-    """Prints at most every few seconds."""
-    begun = last = time.monotonic()
-
-    def show(done: int, bound: float, best: Estimate) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if progress and (now - last >= _SECONDS_BETWEEN_LINES or done == steps):
-            last = now
-            print(
-                f"vae  step {done:,} of {steps:,}  bound {bound:.2f}  held out {best}  {now - begun:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    return show
