@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.flows import Flow
+from flowvi.training.early_stopping import Curve
 
 
 @final
