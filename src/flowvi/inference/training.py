@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowvi import flows
 from flowvi.errors import FlowError
 from flowvi.flows import Flow, whiten
+from flowvi.flows.named import NAMES, named
 from flowvi.inference.correct import LEAST_PROPOSALS, Weighted, weigh
 from flowvi.inference.density import Density
 from flowvi.inference.gaussian import Gaussian
@@ -87,29 +87,9 @@ def builder(flow: str | Flow, dim: int, seed: int) -> Build | None:
     if flow == "gaussian":
         return None
     width = 32 if dim <= 32 else 64
-    with_networks = {
-        # affine couplings of one coordinate are affine
-        "auto": flows.neural_spline if dim == 1 else flows.real_nvp,
-        "real_nvp": flows.real_nvp,
-        "neural_spline": flows.neural_spline,
-        "neural_spline_autoregressive": flows.neural_spline_autoregressive,
-        "unconstrained_monotonic": flows.unconstrained_monotonic,
-        "continuous": flows.continuous,
-        "nice": flows.nice,
-        "glow": flows.glow,
-        "iaf": flows.iaf,
-        "maf": flows.maf,
-        "residual": flows.residual,
-    }
-    without = {
-        "planar": flows.planar,
-        "radial": flows.radial,
-        "sylvester": flows.sylvester,
-        "bnaf": flows.bnaf,
-    }
-    if flow in with_networks:
-        return lambda: with_networks[flow](dim, key=seed, width=width)
-    if flow in without:
-        return lambda: without[flow](dim, key=seed)
-    names = ["gaussian", *with_networks, *without]
-    raise FlowError(f"No flow is named {flow!r}. Choose one of {names}, or give a Flow.")
+    # affine couplings of one coordinate are affine
+    usual = "neural_spline" if dim == 1 else "real_nvp"
+    name = usual if flow == "auto" else flow
+    if name not in NAMES:
+        raise FlowError(f"No flow is named {flow!r}. Choose one of {('auto', *NAMES)}, or give a Flow.")
+    return lambda: named(name, dim, key=seed, width=width)
