@@ -13,24 +13,25 @@ from rezende_mohamed_table import EDGE, PIXELS, Record, best_other, file_name
 
 
 def draw(records: list[Record], folder: Path, out: Path) -> None:
-    """A row per energy: the target, planar flows of length 2, 8 and 32, and the best of the others.
+    """A row per energy: the target, planar flows and NICE of length 2, 8 and 32, and the best of the others.
 
     Of the seeds, the one with the median KL is shown.
     """
     names = sorted({r["energy"] for r in records})
     figure, grid = plt.subplots(
-        len(names), 5, figsize=(8.2, 1.75 * len(names)), squeeze=False, layout="constrained"
+        len(names), 8, figsize=(11.5, 1.6 * len(names)), squeeze=False, layout="constrained"
     )
     for axes, energy in zip(grid, names, strict=True):
         _show(axes[0], target(energy), energy)
-        shown = ["planar 2", "planar 8", "planar 32", best_other(records, energy)]
+        chains = [f"{name} {length}" for name in ("planar", "nice") for length in (2, 8, 32)]
+        shown = [*chains, best_other(records, energy)]
         for axis, name in zip(axes[1:], shown, strict=True):
             record = median_fit(records, energy, name)
             if record is None:
                 axis.set_axis_off()
             else:
                 _show(axis, np.load(folder / file_name(record)), f"{name}: {record['kl']:.3f}")
-    figure.savefig(out, dpi=110)
+    figure.savefig(out, dpi=100)
 
 
 def target(energy: str) -> np.ndarray:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 import flowvi
 from flowvi import flows
 from flowvi.bijections import Invert
+from flowvi.cores import ROWS, on_all_cores
 from flowvi.flows import Flow
-from flowvi.memory import batch_map
 from speed_sizes import BINS, BLOCK_WIDTH, BOUND, DEPTH, DIM, DRAWS, WIDTH, Work, layers_of, rows
 
 _ROUND = 200
@@ -21,7 +20,8 @@ _ROUND = 200
 
 
 def work(family: str, layers: int | None) -> Work:
-    """Training through `fit_density`; draws by the compiled map in single precision, and by `Flow.sample`."""
+    """Training through `fit_density`; draws by the compiled map in single precision, in batches on all
+    cores as in a fit, and by `Flow.sample`."""
     dense, sampled = built(family, layers_of(family, layers))
     x, seeds = rows(), itertools.count()
     single = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype == np.float64 else a, sampled)
@@ -33,7 +33,7 @@ def work(family: str, layers: int | None) -> Work:
     return Work(
         train,
         _ROUND,
-        lambda: np.asarray(_draws(single, jax.random.key(next(seeds)))),
+        lambda: _draws(single, next(seeds)),
         lambda: sampled.sample(next(seeds), (DRAWS,)),
     )
 
@@ -72,7 +72,11 @@ def _turned(flow: Flow) -> Flow:
     return Flow(flow.base, Invert(flow.bijection))
 
 
+def _draws(flow: Flow, seed: int) -> np.ndarray:
+    base = np.random.default_rng(seed).standard_normal((DRAWS, DIM), np.float32)
+    return on_all_cores(lambda rows: (_push(flow, rows),), base, 4 * ROWS)[0]
+
+
 @jax.jit
-def _draws(flow: Flow, key: Array) -> Array:
-    base = jax.random.normal(key, (DRAWS, DIM), jnp.float32)
-    return batch_map(lambda x: flow.bijection.forward_and_log_det(x)[0], base)
+def _push(flow: Flow, base: Array) -> Array:
+    return jax.lax.map(lambda x: flow.bijection.forward_and_log_det(x)[0], base, batch_size=ROWS)

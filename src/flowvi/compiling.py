@@ -14,11 +14,14 @@ import numpy as np
 from flowvi.precision import double_precision
 
 _QUICK = {"xla_cpu_use_fusion_emitters": False}
-"""The older emitters compile a third faster, and what they compile runs as fast; see docs/decisions."""
+"""The older emitters compile a third faster; what they make runs up to three times as long.
+See docs/decisions."""
 
 
 class Compiled:
     """`equinox.filter_jit` with options that shorten compiling, and a way to compile ahead of the first call.
+
+    With `quick=False` compiling takes longer and the program runs faster, for those that run for long.
 
     Example:
         >>> import jax.numpy as jnp
@@ -28,8 +31,9 @@ class Compiled:
         [2.0, 2.0, 2.0]
     """
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Callable, *, quick: bool = True) -> None:
         self._function = function
+        self._quick = quick
         self._ahead: list[Future] = []
         functools.update_wrapper(self, function)
 
@@ -48,7 +52,8 @@ class Compiled:
     @functools.cached_property
     def _jitted(self) -> Any:
         # further arguments of jax.jit are not in the signature
-        return eqx.filter_jit(self._function, compiler_options=_options())  # pyright: ignore[reportCallIssue]
+        options = _options() if self._quick else None
+        return eqx.filter_jit(self._function, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
 def meanwhile(function: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ import flowvi.bijections
 import flowvi.flows
 from flowvi.errors import SaveError
 
-_FORMAT = 1
+_FORMAT = 2
 _STRUCTURE = "structure"
 
 _CLASSES: dict[str, type] = {

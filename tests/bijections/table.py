@@ -190,3 +190,6 @@ IDENTITY_AT_START = [
 
 NUMERICAL = ["continuous", "continuous_conditional"]
 """Those with an inverse by a solver, which answers for 1e-8 rather than 1e-12."""
+
+SINGLE_WITHIN = ["coupling_network_in_float32"]
+"""Those that compute in single precision within double: two programs may round that differently."""

@@ -37,7 +37,7 @@ def test_monotonic_network_is_the_integral(scale, bound):
     parameters[:, 5:9] = rng.normal(size=(12, 4)) * bound / 2
     x = np.concatenate([bound * rng.uniform(-1, 1, 8), bound * np.array([-30, -1.5, 1.5, 30])])
     y, log_slope = MonotonicNetwork(features=4, bound=bound).forward_and_log_det(
-        jnp.asarray(x), jnp.asarray(parameters)
+        jnp.asarray(x), jnp.asarray(parameters.T)
     )
     for i in range(12):
         end = np.clip(x[i], -bound, bound)

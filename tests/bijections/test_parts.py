@@ -43,12 +43,12 @@ def test_coupling_moves_the_first_coordinates_alone():
 def test_masked_network_sees_only_what_comes_before(condition_dim):
     network = ones_like_floats(MaskedMLP(4, 2, key=KEY, condition_dim=condition_dim, width=7))
     sees = np.asarray(jax.jacobian(network)(jnp.ones(4 + (condition_dim or 0)))) != 0
-    np.testing.assert_array_equal(sees[:, :4], np.repeat(np.tril(np.ones((4, 4), bool), -1), 2, axis=0))
+    np.testing.assert_array_equal(sees[:, :4], np.tile(np.tril(np.ones((4, 4), bool), -1), (2, 1)))
     assert np.all(sees[:, 4:])
 
 
 def test_log_scales_are_clamped_however_large_the_parameter():
-    log_scale = AFFINE.forward_and_log_det(jnp.zeros(2), jnp.array([[0.0, 1e6], [0.0, -1e6]]))[1]
+    log_scale = AFFINE.forward_and_log_det(jnp.zeros(2), jnp.array([[0.0, 0.0], [1e6, -1e6]]))[1]
     np.testing.assert_allclose(log_scale, [2.0, -2.0])
     extreme = eqx.tree_at(
         lambda b: b.log_scale, LocationScale(jnp.zeros(2), jnp.ones(2)), jnp.array([1e30, -1e30])
@@ -61,7 +61,7 @@ def test_log_scales_are_clamped_however_large_the_parameter():
 def test_spline_is_the_identity_outside_its_box():
     spline = RationalQuadraticSpline(bins=4, bound=2.0)
     x = jnp.array([-1e4, -2.0, 2.0, 3.0])
-    y, log_det = spline.forward_and_log_det(x, jnp.linspace(-3.0, 3.0, 44).reshape(4, 11))
+    y, log_det = spline.forward_and_log_det(x, jnp.linspace(-3.0, 3.0, 44).reshape(11, 4))
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(log_det, 0)
 
@@ -69,7 +69,7 @@ def test_spline_is_the_identity_outside_its_box():
 def test_spline_is_smooth_across_its_knots():
     spline = RationalQuadraticSpline(bins=4, bound=2.0)
     with jax.enable_x64(True):
-        parameters = jnp.tile(jnp.linspace(-1.0, 1.5, 11), (4001, 1))
+        parameters = jnp.tile(jnp.linspace(-1.0, 1.5, 11)[:, None], (1, 4001))
         _, log_det = spline.forward_and_log_det(jnp.linspace(-2.5, 2.5, 4001), parameters)
     assert np.max(np.abs(np.diff(log_det))) < 0.05
     assert np.ptp(np.asarray(log_det)) > 0.5
@@ -78,7 +78,7 @@ def test_spline_is_smooth_across_its_knots():
 def test_spline_comes_back_in_single_precision_from_extreme_parameters():
     rng = np.random.default_rng(0)
     spline = RationalQuadraticSpline(bins=8, bound=5.0)
-    parameters = jnp.asarray(5 * rng.normal(size=(5000, 23)), jnp.float32)
+    parameters = jnp.asarray(5 * rng.normal(size=(23, 5000)), jnp.float32)
     x = jnp.asarray(rng.uniform(-5, 5, 5000), jnp.float32)
     y, log_det = spline.forward_and_log_det(x, parameters)
     back, _ = spline.inverse_and_log_det(y, parameters)

@@ -8,12 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from flowvi.cores import ROWS, on_all_cores
 from flowvi.flows import Flow
 from flowvi.flows.base_draws import base_draws
-from flowvi.inference.proposal import on_all_cores
-
-_ROWS = 512
-"""Draws in a compiled call, of which one runs on each core."""
 
 _BLOCK = 2**16
 """Draws whose conditions are in memory together."""
@@ -33,7 +30,7 @@ def draw(
     for start in range(0, len(base), _BLOCK):
         block = slice(start, start + _BLOCK)
         inputs = np.concatenate([base[block], condition[of_row[block]]], axis=1)
-        (u[block],) = on_all_cores(lambda rows: (_push(flow, rows),), inputs, _ROWS)
+        (u[block],) = on_all_cores(lambda rows: (_push(flow, rows),), inputs, ROWS)
     return u.reshape(len(condition), n, flow.dim)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -106,7 +107,7 @@ def score(network: Network, rows: Rows, bound: Bound | None) -> tuple[float, flo
     return float(values.mean()), float(values.std() / np.sqrt(len(values)))
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _train(
     network: Network, bound: Bound | None, state: AdamState, inputs: Rows, step_sizes: Array
 ) -> tuple[AdamState, Float[Array, " steps"]]:

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from flowvi.bijections.batch_last import unstacked
 from flowvi.bijections.transformer import Transformer
 
 
@@ -12,7 +13,7 @@ class AdditiveTransformer(Transformer):
 
         y = x + t,    log dy/dx = 0,    parameters (t,)
 
-    Shapes: x, y (dim,), parameters (dim, 1). Source: Dinh et al. 2014 (arXiv 1410.8516), equation 9.
+    Shapes: x, y (dim,), parameters (1, dim). Source: Dinh et al. 2014 (arXiv 1410.8516), equation 9.
 
     Example:
         >>> import jax.numpy as jnp
@@ -24,11 +25,13 @@ class AdditiveTransformer(Transformer):
     parameters_per_dim: int = eqx.field(default=1, init=False, static=True)
 
     def forward_and_log_det(
-        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, x: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        return x + parameters[:, 0], jnp.zeros_like(x)
+        (shift,) = unstacked(parameters)
+        return x + shift, jnp.zeros_like(x)
 
     def inverse_and_log_det(
-        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, y: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        return y - parameters[:, 0], jnp.zeros_like(y)
+        (shift,) = unstacked(parameters)
+        return y - shift, jnp.zeros_like(y)

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from flowvi.bijections.batch_last import unstacked
 from flowvi.bijections.log_scale import soft_clamp
 from flowvi.bijections.transformer import Transformer
 
@@ -14,13 +15,16 @@ class AffineTransformer(Transformer):
         y = t + exp(c tanh(s / c)) x,    log dy/dx = c tanh(s / c),    parameters (t, s)
 
     The clamp c belongs to the depth: a coordinate that is scaled in K layers has a log scale within K c.
-    Shapes: x, y (dim,), parameters (dim, 2).
+    Shapes: x, y (dim,), parameters (2, dim).
     Source: RealNVP, equation 5.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import AffineTransformer
-        >>> AffineTransformer(2.0).forward_and_log_det(jnp.array([3.0]), jnp.array([[1.0, 0.0]]))[0].tolist()
+        >>> shift, log_scale = [1.0], [0.0]
+        >>> AffineTransformer(2.0).forward_and_log_det(
+        ...     jnp.array([3.0]), jnp.array([shift, log_scale])
+        ... )[0].tolist()
         [4.0]
     """
 
@@ -31,13 +35,17 @@ class AffineTransformer(Transformer):
         return 2
 
     def forward_and_log_det(
-        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, x: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        log_scale = soft_clamp(parameters[:, 1], self.clamp)
-        return parameters[:, 0] + jnp.exp(log_scale) * x, log_scale
+        shift, log_scale = self._shift_and_log_scale(parameters)
+        return shift + jnp.exp(log_scale) * x, log_scale
 
     def inverse_and_log_det(
-        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, y: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        log_scale = soft_clamp(parameters[:, 1], self.clamp)
-        return (y - parameters[:, 0]) * jnp.exp(-log_scale), -log_scale
+        shift, log_scale = self._shift_and_log_scale(parameters)
+        return (y - shift) * jnp.exp(-log_scale), -log_scale
+
+    def _shift_and_log_scale(self, parameters):
+        shift, free = unstacked(parameters)
+        return shift, soft_clamp(free, self.clamp)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from flowvi.bijections.base import Bijection
+from flowvi.bijections.batch_last import batch_last
 from flowvi.bijections.conditioning import conditioned_parameters
 from flowvi.bijections.transformer import Transformer
 
@@ -19,7 +20,7 @@ class MaskedAutoregressive(Bijection):
 
     Forward is one pass, the map of IAF; the inverse takes dim passes. `Invert` of it is the map of MAF. With
     dim = 1 the parameters are constants, or depend on the condition alone. Shapes: x, y (dim,); conditioner,
-    usually a `MaskedMLP`, (dim [+ condition_dim],) to dim * parameters_per_dim values.
+    usually a `MaskedMLP`, (dim [+ condition_dim],) to parameters_per_dim * dim values.
     Source: IAF, equations 10 and 11.
 
     Raises:
@@ -59,6 +60,7 @@ class MaskedAutoregressive(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
+        x = batch_last(x)
         y, log_det = self.transformer.forward_and_log_det(x, self._parameters(x, condition))
         return y, jnp.sum(log_det)
 
@@ -81,5 +83,5 @@ class MaskedAutoregressive(Bijection):
             x,
             condition,
             self.condition_dim,
-            (x.size, self.transformer.parameters_per_dim),
+            (self.transformer.parameters_per_dim, x.size),
         )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from flowvi.bijections.quadratic_pieces import inverse_spline, knot_derivatives, knots, spline
+from flowvi.bijections.quadratic_pieces import Pieces, inverse_spline, picked, sizes, spline
 from flowvi.bijections.transformer import Transformer
 from flowvi.bijections.wrap import turns
 from flowvi.errors import FlowError
@@ -20,7 +20,7 @@ class CircularSpline(Transformer):
     The second line makes it an increasing map of the real line too, smooth across each seam, so that it
     can be used wherever a `Transformer` can; `Wrap` brings angles back to [-pi, pi). Between its knots S is
     that of `RationalQuadraticSpline`. Parameters: `bins` widths, heights and derivatives each, then the angle
-    a; zero parameters are the identity. Shapes: x, y (dim,), parameters (dim, 3 bins + 1).
+    a; zero parameters are the identity. Shapes: x, y (dim,), parameters (3 bins + 1, dim).
 
     Source: Rezende et al. 2020 (arXiv 2002.02428), section 2.3.
 
@@ -31,7 +31,7 @@ class CircularSpline(Transformer):
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import CircularSpline
         >>> spline = CircularSpline(bins=4)
-        >>> spline.forward_and_log_det(jnp.array([1.0, 7.0]), jnp.zeros((2, 13)))[0].round(4).tolist()
+        >>> spline.forward_and_log_det(jnp.array([1.0, 7.0]), jnp.zeros((13, 2)))[0].round(4).tolist()
         [1.0, 7.0]
     """
 
@@ -46,23 +46,26 @@ class CircularSpline(Transformer):
         return 3 * self.bins + 1
 
     def forward_and_log_det(
-        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, x: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
         shift = turns(x)
-        y, log_slope = spline(x - shift, *self._knots(parameters))
-        return y + shift + parameters[:, -1], log_slope
+        y, log_slope = spline(x - shift, _pieces(parameters), np.pi)
+        return y + shift + parameters[-1], log_slope
 
     def inverse_and_log_det(
-        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, y: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        y = y - parameters[:, -1]
+        y = y - parameters[-1]
         shift = turns(y)
-        x, log_slope = inverse_spline(y - shift, *self._knots(parameters))
+        x, log_slope = inverse_spline(y - shift, _pieces(parameters), np.pi)
         return x + shift, log_slope
 
-    def _knots(self, parameters):
-        widths, heights, log_derivatives = jnp.split(parameters[:, :-1], 3, axis=-1)
-        derivatives = knot_derivatives(log_derivatives)
+
+def _pieces(parameters):
+    widths, heights, log_derivatives = jnp.split(parameters[:-1], 3)
+    return Pieces(
+        sizes(widths, np.pi),
+        sizes(heights, np.pi),
         # the two ends are one point of the circle
-        around = jnp.concatenate([derivatives, derivatives[:, :1]], axis=-1)
-        return knots(widths, np.pi), knots(heights, np.pi), around
+        lambda at: (picked(at, log_derivatives), picked(at, jnp.roll(log_derivatives, -1, axis=0))),
+    )

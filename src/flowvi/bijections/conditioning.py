@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from flowvi.bijections.batch_last import rows
 from flowvi.errors import FlowError
 
 
@@ -14,8 +15,8 @@ def conditioned_parameters(
     condition: Float[Array, " condition"] | None,
     condition_dim: int | None,
     shape: tuple[int, int],
-) -> Float[Array, "rows parameters"]:
-    """conditioner([x, condition]) as one row of parameters per coordinate, in the precision of x.
+) -> Float[Array, "rows per_row"]:
+    """conditioner([x, condition]) as rows, one for each parameter of a transformer, in the precision of x.
 
     Raises:
         FlowError: the condition is missing or has another length, or the conditioner's output has.
@@ -27,10 +28,10 @@ def conditioned_parameters(
             raise FlowError(f"This map needs a condition of shape ({condition_dim},) but was given {given}.")
         inputs = jnp.concatenate([x, condition.astype(x.dtype)])
     output = conditioner(inputs)
-    rows, per_row = shape
-    if output.size != rows * per_row:
+    count, per_row = shape
+    if output.size != count * per_row:
         raise FlowError(
-            f"The conditioner gives {output.size} values, but the transformer takes {per_row} for each of "
-            f"{rows} coordinates. Build the conditioner with {rows * per_row} outputs."
+            f"The conditioner gives {output.size} values, but the transformer takes {count} for each of "
+            f"{per_row} coordinates. Build the conditioner with {count * per_row} outputs."
         )
-    return output.reshape(shape).astype(x.dtype)
+    return rows(output, count).astype(x.dtype)

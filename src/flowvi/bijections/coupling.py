@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from flowvi.bijections.base import Bijection
+from flowvi.bijections.batch_last import batch_last
 from flowvi.bijections.conditioning import conditioned_parameters
 from flowvi.bijections.transformer import Transformer
 from flowvi.errors import FlowError
@@ -21,7 +22,8 @@ class Coupling(Bijection):
     Which coordinates come first is for a `Permutation` before it; the two stack into a `Scan`. Zero
     parameters are the identity. With moved = dim the parameters are constants, or depend on the condition
     alone.
-    Shapes: x, y (dim,); conditioner (dim - moved [+ condition_dim],) to moved * parameters_per_dim values.
+    Shapes: x, y (dim,); conditioner (dim - moved [+ condition_dim],) to parameters_per_dim * moved values,
+    those of the first parameter first.
     Source: RealNVP, equations 4 to 9.
 
     Raises:
@@ -69,6 +71,7 @@ class Coupling(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
+        x = batch_last(x)
         moved, held = x[: self.moved], x[self.moved :]
         y, log_det = self.transformer.forward_and_log_det(moved, self.parameters(held, condition))
         return jnp.concatenate([y, held]), jnp.sum(log_det)
@@ -76,18 +79,19 @@ class Coupling(Bijection):
     def inverse_and_log_det(
         self, y: Float[Array, " dim"], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
+        y = batch_last(y)
         moved, held = y[: self.moved], y[self.moved :]
         x, log_det = self.transformer.inverse_and_log_det(moved, self.parameters(held, condition))
         return jnp.concatenate([x, held]), jnp.sum(log_det)
 
     def parameters(
         self, held: Float[Array, " held"], condition: Float[Array, " condition"] | None
-    ) -> Float[Array, "moved parameters"]:
-        """The transformer's parameters, a row for each coordinate that moves."""
+    ) -> Float[Array, "parameters moved"]:
+        """The transformer's parameters, a column for each coordinate that moves."""
         return conditioned_parameters(
             self.conditioner,
             held,
             condition,
             self.condition_dim,
-            (self.moved, self.transformer.parameters_per_dim),
+            (self.transformer.parameters_per_dim, self.moved),
         )

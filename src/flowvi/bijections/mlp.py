@@ -3,12 +3,14 @@
 import itertools
 
 import equinox as eqx
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from flowvi.bijections.batch_last import batch_last, broadcast_like
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.leaf import leaf
+from flowvi.bijections.silu import silu
 
 
 class MLP(eqx.Module):
@@ -45,7 +47,7 @@ class MaskedMLP(eqx.Module):
         (W_l)_jk is kept where degree(j) >= degree(k), in the last layer where degree(j) > degree(k)
 
     Input i has degree i (1 .. dim), hidden units go through all degrees in turn, the condition has degree 0.
-    Shapes: input (dim [+ condition_dim],), output (dim * parameters_per_dim,), each coordinate's in a row.
+    Shapes: input (dim [+ condition_dim],), output (parameters_per_dim * dim,), those of the first kind first.
     Source: Germain et al. 2015 (arXiv 1502.03509), equations 8 and 9.
 
     Example:
@@ -74,7 +76,7 @@ class MaskedMLP(eqx.Module):
         # hidden units of degree 0 see the condition only: without one they would be constants
         lowest = 1 if dim > 1 and not condition_dim else 0
         hidden = lowest + np.arange(width) % (dim - lowest)
-        outputs = np.repeat(np.arange(1, dim + 1), parameters_per_dim)
+        outputs = np.tile(np.arange(1, dim + 1), parameters_per_dim)
         degrees = [inputs, *[hidden] * depth]
         masks = [into[:, None] >= out_of for out_of, into in itertools.pairwise(degrees)]
         self.masks = tuple(leaf(mask) for mask in [*masks, outputs[:, None] > degrees[-1]])
@@ -96,7 +98,14 @@ def _initial(sizes: list[int], key: PRNGKeyArray | int) -> tuple[tuple[Array, ..
 
 
 def _network(x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...]) -> Array:
-    x = x.astype(weights[0].dtype)
-    for w, b in zip(weights[:-1], biases[:-1], strict=True):
-        x = jax.nn.silu(w @ x + b)
-    return weights[-1] @ x + biases[-1]
+    x = batch_last(x.astype(weights[0].dtype))
+    *hidden, (last, bias) = zip(weights, biases, strict=True)
+    for w, b in hidden:
+        x = silu(_affine(w, b, x))
+    return _affine(last, bias, x)
+
+
+def _affine(w: Array, b: Array, x: Array) -> Array:
+    # not w @ x, which would move the batch to the front
+    product = jnp.dot(w, x)
+    return product + broadcast_like(b, product)

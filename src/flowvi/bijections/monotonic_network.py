@@ -34,7 +34,7 @@ class MonotonicNetwork(Transformer):
     Parameters: t, and for every unit a_j, how far m_j is from its place in an even grid within the bound, and
     the log of w_j over STEEPNESS / bound, softly clamped to log 2. Zero ones are the identity. Cost: 65
     evaluations of the network per coordinate, in the inverse as many per step. Shapes: x, y (dim,),
-    parameters (dim, 3 features + 1).
+    parameters (3 features + 1, dim).
 
     Source: Wehenkel & Louppe 2019 (arXiv 1908.05164), section 3, with the weights from the conditioner and
     bounds that make its quadrature exact.
@@ -46,7 +46,7 @@ class MonotonicNetwork(Transformer):
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import MonotonicNetwork
         >>> transformer = MonotonicNetwork(features=4)
-        >>> transformer.forward_and_log_det(jnp.array([3.0]), jnp.zeros((1, 13)))[0].tolist()
+        >>> transformer.forward_and_log_det(jnp.array([3.0]), jnp.zeros((13, 1)))[0].tolist()
         [3.0]
     """
 
@@ -65,14 +65,14 @@ class MonotonicNetwork(Transformer):
         return 3 * self.features + 1
 
     def forward_and_log_det(
-        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, x: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
         return self._value_and_log_slope(x, parameters)
 
     def inverse_and_log_det(
-        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, y: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        distance = y - parameters[:, 0]
+        distance = y - parameters[0]
         ends = distance * math.exp(-LOG_SLOPE), distance * math.exp(LOG_SLOPE)
         x = increasing_root(
             lambda x: self._value_and_log_slope(x, parameters)[0], y, jnp.minimum(*ends), jnp.maximum(*ends)
@@ -87,10 +87,10 @@ class MonotonicNetwork(Transformer):
         # above a slope of one, so that the identity is one exactly
         excess = jnp.expm1(log_slope)
         integral = end * jnp.sum(excess[:, :-1] * jnp.asarray(_WEIGHTS / 2, x.dtype), axis=1)
-        return parameters[:, 0] + x + integral + (x - end) * excess[:, -1], log_slope[:, -1]
+        return parameters[0] + x + integral + (x - end) * excess[:, -1], log_slope[:, -1]
 
     def _log_slope(self, u: Float[Array, "dim nodes"], parameters: Array) -> Float[Array, "dim nodes"]:
-        heights, shifts, log_steepness = jnp.split(parameters[:, 1:], 3, axis=1)
+        heights, shifts, log_steepness = jnp.split(parameters[1:].T, 3, axis=1)
         places = self.bound * (2 * np.arange(self.features) + 1 - self.features) / self.features
         steepness = STEEPNESS / self.bound * jnp.exp(soft_clamp(log_steepness, math.log(2)))
         from_place = u[:, :, None] - (jnp.asarray(places, u.dtype) + shifts)[:, None, :]

@@ -1,12 +1,17 @@
-"""Increasing rational-quadratic splines through given knots, with given derivatives there."""
+"""Increasing rational-quadratic splines of given bins, with given derivatives at their ends."""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
+from flowvi.bijections.batch_last import broadcast_like
 from flowvi.bijections.log_scale import soft_clamp
+from flowvi.bijections.partials_ahead import partials_ahead
 
 MIN_SIZE = 0.05
 """A bin is at least this part as wide and high as it would be among equal ones."""
@@ -14,97 +19,113 @@ MAX_DERIVATIVE = 100.0
 """The derivative at a knot stays below this and above its inverse."""
 
 
-def knots(logits: Float[Array, "dim bins"], bound: float) -> Float[Array, "dim knots"]:
-    """Increasing knots from -bound to bound; equal logits give equal bins.
+class Pieces(NamedTuple):
+    """The bins of a spline of each coordinate, from -bound to bound.
 
-    Shapes: logits (dim, bins), result (dim, bins + 1).
+    Attributes:
+        widths, heights: of the bins.
+        free_derivatives: free numbers for the derivatives at the left and the right end of the bins that a
+            mask (bins, dim) marks, one of each coordinate; 0 stands for a derivative of 1.
+    """
+
+    widths: Float[Array, "bins dim"]
+    heights: Float[Array, "bins dim"]
+    free_derivatives: Callable[[Bool[Array, "bins dim"]], tuple[Float[Array, " dim"], Float[Array, " dim"]]]
+
+
+def sizes(logits: Float[Array, "bins dim"], bound: float) -> Float[Array, "bins dim"]:
+    """Sizes of bins that fill [-bound, bound]; equal logits give equal ones.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from flowvi.bijections.quadratic_pieces import knots
-        >>> knots(jnp.zeros((1, 2)), 3.0).tolist()
-        [[-3.0, 0.0, 3.0]]
+        >>> from flowvi.bijections.quadratic_pieces import sizes
+        >>> sizes(jnp.zeros((2, 1)), 3.0).tolist()
+        [[3.0], [3.0]]
     """
-    bins = logits.shape[-1]
-    shares = MIN_SIZE / bins + (1 - MIN_SIZE) * jax.nn.softmax(logits, axis=-1)
-    inner = bound * (2 * jnp.cumsum(shares[..., :-1], axis=-1) - 1)
-    return jnp.pad(inner, ((0, 0), (1, 1)), constant_values=((0, 0), (-bound, bound)))
+    highest = jax.lax.stop_gradient(jnp.max(logits, axis=0))
+    exps = jnp.exp(logits - broadcast_like(highest, logits))
+    shares = exps / broadcast_like(jnp.sum(exps, axis=0), exps)
+    return 2 * bound * (MIN_SIZE / len(logits) + (1 - MIN_SIZE) * shares)
 
 
-def knot_derivatives(parameters: Float[Array, "dim n"]) -> Float[Array, "dim n"]:
-    """Positive derivatives from free numbers, 1 from 0."""
-    return jnp.exp(soft_clamp(parameters, math.log(MAX_DERIVATIVE)))
+def picked(at: Bool[Array, "n dim"], values: Float[Array, "n dim"]) -> Float[Array, " dim"]:
+    """Of each coordinate the value that is marked, or the sum of those that are."""
+    # a product with a mask differentiates into another, where indexing would into scatters
+    return jnp.sum(at.astype(values.dtype) * values, axis=0)
 
 
 def spline(
-    x: Float[Array, " dim"],
-    x_knots: Float[Array, "dim knots"],
-    y_knots: Float[Array, "dim knots"],
-    derivatives: Float[Array, "dim knots"],
+    x: Float[Array, " dim"], pieces: Pieces, bound: float
 ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-    """y and log dy/dx between the first and the last knot, as in `RationalQuadraticSpline`.
+    """y and log dy/dx within the bound, as in `RationalQuadraticSpline`.
 
-    Shapes: x, y, log dy/dx (dim,), a row of knots for each coordinate.
+    Shapes: x, y, log dy/dx (dim,).
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from flowvi.bijections.quadratic_pieces import knots, spline
-        >>> even = knots(jnp.zeros((1, 4)), 2.0)
-        >>> spline(jnp.array([0.5]), even, even, jnp.ones((1, 5)))[0].round(4).tolist()
+        >>> from flowvi.bijections.quadratic_pieces import Pieces, sizes, spline
+        >>> even = sizes(jnp.zeros((4, 1)), 2.0)
+        >>> straight = Pieces(even, even, lambda at: (jnp.zeros(1), jnp.zeros(1)))
+        >>> spline(jnp.array([0.5]), straight, 2.0)[0].round(4).tolist()
         [0.5]
     """
-    x_0, y_0, w, h, d_0, d_1 = _bin_of(x, x_knots, x_knots, y_knots, derivatives)
-    t = (x - x_0) / w
-    s, u = h / w, t * (1 - t)
-    g = s + (d_1 + d_0 - 2 * s) * u
-    return y_0 + h * (s * t**2 + d_0 * u) / g, _log_slope(t, s, g, d_0, d_1)
+    return partials_ahead(_above, x, *_bin_of(x, pieces.widths, pieces, bound))
 
 
 def inverse_spline(
-    y: Float[Array, " dim"],
-    x_knots: Float[Array, "dim knots"],
-    y_knots: Float[Array, "dim knots"],
-    derivatives: Float[Array, "dim knots"],
+    y: Float[Array, " dim"], pieces: Pieces, bound: float
 ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
     """x and log dx/dy of `spline`.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from flowvi.bijections.quadratic_pieces import inverse_spline, knots
-        >>> even = knots(jnp.zeros((1, 4)), 2.0)
-        >>> inverse_spline(jnp.array([0.5]), even, even, jnp.ones((1, 5)))[0].round(4).tolist()
+        >>> from flowvi.bijections.quadratic_pieces import Pieces, inverse_spline, sizes
+        >>> even = sizes(jnp.zeros((4, 1)), 2.0)
+        >>> straight = Pieces(even, even, lambda at: (jnp.zeros(1), jnp.zeros(1)))
+        >>> inverse_spline(jnp.array([0.5]), straight, 2.0)[0].round(4).tolist()
         [0.5]
     """
-    x_0, y_0, w, h, d_0, d_1 = _bin_of(y, y_knots, x_knots, y_knots, derivatives)
-    t, s = _solve((y - y_0) / h, h / w, d_0, d_1), h / w
+    return partials_ahead(_below, y, *_bin_of(y, pieces.heights, pieces, bound))
+
+
+def _bin_of(
+    point: Float[Array, " dim"], searched: Float[Array, "bins dim"], pieces: Pieces, bound: float
+) -> tuple[Float[Array, " dim"], ...]:
+    """x_k, y_k, width and height of the bin around each point, by its place among bins of the sizes
+    `searched`, and the free numbers of the derivatives at its ends."""
+    bins = len(searched)
+    # products with a triangle of ones: cumulative sums are slow
+    upto = jnp.asarray(np.tri(bins - 1, bins), point.dtype)
+    inner = jnp.dot(upto, jax.lax.stop_gradient(searched)) - bound
+    index = jnp.sum((broadcast_like(point, inner) >= inner).astype(point.dtype), axis=0)
+    number = broadcast_like(np.arange(bins)[:, None], searched)
+    here = broadcast_like(index, searched)
+    at, before = number == here, number < here
+    return (
+        picked(before, pieces.widths) - bound,
+        picked(before, pieces.heights) - bound,
+        picked(at, pieces.widths),
+        picked(at, pieces.heights),
+        *pieces.free_derivatives(at),
+    )
+
+
+def _above(x, x_0, y_0, w, h, free_0, free_1):
+    t, s, d_0, d_1 = (x - x_0) / w, h / w, _derivative(free_0), _derivative(free_1)
+    g = s + (d_1 + d_0 - 2 * s) * t * (1 - t)
+    return y_0 + h * (s * t**2 + d_0 * t * (1 - t)) / g, _log_slope(t, s, g, d_0, d_1)
+
+
+def _below(y, x_0, y_0, w, h, free_0, free_1):
+    v, s, d_0, d_1 = (y - y_0) / h, h / w, _derivative(free_0), _derivative(free_1)
+    # by rounding a point may lie below its bin, where the root would not exist
+    t = _solve(jnp.where(v < 0, broadcast_like(0.0, v), v), s, d_0, d_1)
     g = s + (d_1 + d_0 - 2 * s) * t * (1 - t)
     return x_0 + w * t, -_log_slope(t, s, g, d_0, d_1)
 
 
-def _bin_of(
-    point: Float[Array, " dim"],
-    knots: Float[Array, "dim n"],
-    x_knots: Float[Array, "dim n"],
-    y_knots: Float[Array, "dim n"],
-    derivatives: Float[Array, "dim n"],
-) -> tuple[Float[Array, " dim"], ...]:
-    """x_k, y_k, width, height, d_k and d_k+1 of the bin between the `knots` around each point."""
-    above = point[:, None] >= knots[:, 1:-1]
-    index = jnp.sum(above, axis=-1)
-    # sums over a one-hot mask differentiate into products, where indexing would into scatters
-    chosen = index[:, None] == jnp.arange(knots.shape[-1] - 1)
-
-    def pick(values):
-        return jnp.sum(jnp.where(chosen, values, 0), axis=-1)
-
-    return (
-        pick(x_knots[:, :-1]),
-        pick(y_knots[:, :-1]),
-        pick(jnp.diff(x_knots, axis=-1)),
-        pick(jnp.diff(y_knots, axis=-1)),
-        pick(derivatives[:, :-1]),
-        pick(derivatives[:, 1:]),
-    )
+def _derivative(free):
+    return jnp.exp(soft_clamp(free, math.log(MAX_DERIVATIVE)))
 
 
 def _solve(v, s, d_0, d_1):

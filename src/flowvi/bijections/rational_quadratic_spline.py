@@ -6,7 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from flowvi.bijections.quadratic_pieces import inverse_spline, knot_derivatives, knots, spline
+from flowvi.bijections.batch_last import broadcast_like
+from flowvi.bijections.quadratic_pieces import Pieces, inverse_spline, picked, sizes, spline
 from flowvi.bijections.transformer import Transformer
 from flowvi.errors import FlowError
 
@@ -22,7 +23,7 @@ class RationalQuadraticSpline(Transformer):
 
     Parameters: `bins` widths and heights (through softmax) and bins - 1 inner derivatives, whose log is
     softly clamped: unlike NSF's softplus this makes zero parameters the identity and any finite ones safe. At
-    both ends the derivative is 1, that of the tails. Shapes: x, y (dim,), parameters (dim, 3 bins - 1).
+    both ends the derivative is 1, that of the tails. Shapes: x, y (dim,), parameters (3 bins - 1, dim).
     Source: NSF, section 3.1 (after Gregory and Delbourgo 1982).
 
     Raises:
@@ -32,7 +33,7 @@ class RationalQuadraticSpline(Transformer):
         >>> import jax.numpy as jnp
         >>> from flowvi.bijections import RationalQuadraticSpline
         >>> spline = RationalQuadraticSpline(bins=4, bound=3.0)
-        >>> spline.forward_and_log_det(jnp.array([-7.0, 1.5]), jnp.zeros((2, 11)))[0].round(4).tolist()
+        >>> spline.forward_and_log_det(jnp.array([-7.0, 1.5]), jnp.zeros((11, 2)))[0].round(4).tolist()
         [-7.0, 1.5]
     """
 
@@ -51,26 +52,24 @@ class RationalQuadraticSpline(Transformer):
         return 3 * self.bins - 1
 
     def forward_and_log_det(
-        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, x: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        inside = jnp.abs(x) < self.bound
-        # both branches of a `where` are differentiated: the spline must see a point inside its box
-        safe_x = jnp.where(inside, x, 0)
-        y, log_slope = spline(safe_x, *self._knots(parameters))
-        return jnp.where(inside, y, x), jnp.where(inside, log_slope, 0)
+        return self._within(spline, x, parameters)
 
     def inverse_and_log_det(
-        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, y: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        inside = jnp.abs(y) < self.bound
-        safe_y = jnp.where(inside, y, 0)
-        x, log_slope = inverse_spline(safe_y, *self._knots(parameters))
-        return jnp.where(inside, x, y), jnp.where(inside, log_slope, 0)
+        return self._within(inverse_spline, y, parameters)
 
-    def _knots(self, parameters):
-        widths, heights, log_derivatives = jnp.split(parameters, [self.bins, 2 * self.bins], axis=-1)
-        return (
-            knots(widths, self.bound),
-            knots(heights, self.bound),
-            jnp.pad(knot_derivatives(log_derivatives), ((0, 0), (1, 1)), constant_values=1),
+    def _within(self, curve, point, parameters):
+        inside, zero = jnp.abs(point) < self.bound, broadcast_like(0.0, point)
+        widths, heights, inner = jnp.split(parameters, [self.bins, 2 * self.bins])
+        pieces = Pieces(
+            sizes(widths, self.bound),
+            sizes(heights, self.bound),
+            # no parameter stands for the ends, where the log derivative is zero
+            lambda at: (picked(at[1:], inner), picked(at[:-1], inner)),
         )
+        # both branches of a `where` are differentiated: the spline must see a point inside its box
+        value, log_slope = curve(jnp.where(inside, point, zero), pieces, self.bound)
+        return jnp.where(inside, value, point), jnp.where(inside, log_slope, zero)

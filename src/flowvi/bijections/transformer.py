@@ -20,12 +20,12 @@ class Transformer(eqx.Module):
 
     @abstractmethod
     def forward_and_log_det(
-        self, x: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, x: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        """y_i = T(x_i; parameters_i) and log dy_i/dx_i per coordinate."""
+        """y_i = T(x_i; parameters[:, i]) and log dy_i/dx_i per coordinate."""
 
     @abstractmethod
     def inverse_and_log_det(
-        self, y: Float[Array, " dim"], parameters: Float[Array, "dim parameters"]
+        self, y: Float[Array, " dim"], parameters: Float[Array, "parameters dim"]
     ) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
-        """x_i = T^-1(y_i; parameters_i) and log dx_i/dy_i per coordinate."""
+        """x_i = T^-1(y_i; parameters[:, i]) and log dx_i/dy_i per coordinate."""

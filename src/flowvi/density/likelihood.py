@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ def rounds(
     yield from stopped_early(flow, one_round, lambda flow: _score(flow, validated), steps, max_steps)
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _train(
     flow: Flow, state: AdamState, x: Array, condition: Array | None, step_sizes: Array
 ) -> tuple[AdamState, Float[Array, " steps"]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -113,7 +114,7 @@ def _inputs(
     )
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _steps(
     generator: Generator,
     critic: MLP,

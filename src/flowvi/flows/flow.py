@@ -11,16 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from flowvi.bijections import Bijection
+from flowvi.cores import ROWS, map_on_all_cores
 from flowvi.errors import FlowError
 from flowvi.flows.arguments import as_key, compile_quickly, under_trace
 from flowvi.flows.distribution import Distribution
 from flowvi.precision import double_precision
 
-# numbers per compiled call: enough to keep the machine busy, few enough for the activations of wide layers
+# numbers and rows per compiled call: enough for what a call costs, few enough for activations of wide layers
 _CHUNK = 2**18
-
-# larger batches of small dimension come out wrong on some versions of jaxlib (jax issue 39103)
-_MOST_ROWS = 2**13
+_MOST_ROWS = 4 * ROWS
 
 
 class Flow(eqx.Module):
@@ -213,17 +212,24 @@ def _base_draws(base: Distribution, key: PRNGKeyArray, start: Array, rows: int) 
 
 @eqx.filter_jit
 def _push_forward_with_log_prob(flow: Flow, draws: Array, condition: Array | None) -> tuple[Array, Array]:
-    return jax.vmap(lambda x, c: forward_and_log_prob(flow, x, c))(draws, condition)
+    return _in_blocks(lambda x, c: forward_and_log_prob(flow, x, c), draws, condition)
 
 
 @eqx.filter_jit
 def _push_forward(flow: Flow, draws: Array, condition: Array | None) -> tuple[Array]:
-    return (jax.vmap(lambda x, c: flow.bijection.forward_and_log_det(x, c)[0])(draws, condition),)
+    return (_in_blocks(lambda x, c: flow.bijection.forward_and_log_det(x, c)[0], draws, condition),)
 
 
 @eqx.filter_jit
 def _log_prob_of_rows(flow: Flow, z: Array, condition: Array | None) -> Float[Array, " rows"]:
-    return jax.vmap(lambda z, c: log_prob(flow, z, c))(z, condition)
+    return _in_blocks(lambda z, c: log_prob(flow, z, c), z, condition)
+
+
+def _in_blocks(function: Callable, points: Array, condition: Array | None) -> Any:
+    """A batched map, some rows at a time where there are many."""
+    if len(points) <= ROWS:
+        return jax.vmap(function)(points, condition)
+    return jax.lax.map(lambda row: function(*row), (points, condition), batch_size=ROWS)
 
 
 def _pushed(flow: Flow, push: Callable, key: Any, shape: tuple[int, ...], condition: Any) -> tuple:
@@ -256,7 +262,12 @@ def _in_chunks(of_chunk: Callable[[int, int], tuple], n: int, dim: int) -> tuple
     The number of rows is a power of two, so that few programs serve every n.
     """
     rows = 1 << (max(1, min(n, _CHUNK // dim, _MOST_ROWS)) - 1).bit_length()
-    chunks = [[np.asarray(a) for a in of_chunk(start, rows)] for start in range(0, max(n, 1), rows)]
+
+    def on_host(start: int) -> list[np.ndarray]:
+        return [np.asarray(array) for array in of_chunk(start, rows)]
+
+    # the first compiles, which threads would do at the same time each
+    chunks = [on_host(0), *map_on_all_cores(on_host, range(rows, n, rows))]
     return tuple(np.concatenate(parts)[:n] for parts in zip(*chunks, strict=True))
 
 

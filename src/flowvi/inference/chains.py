@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -361,7 +362,7 @@ def _base_density(target: Target, bijection: Bijection, u: Float[Array, " dim"])
     return jnp.where(total > _LOWEST, total, -jnp.inf)
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _begin(target: Target, exact: Bijection, bijection: Bijection, z: Array) -> _State:
     """At z, by the inverse of the exact map."""
     base = jax.vmap(exact.inverse_and_log_det)(z)[0]
@@ -369,7 +370,7 @@ def _begin(target: Target, exact: Bijection, bijection: Bijection, z: Array) -> 
     return _State(base, value, grad)
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _block(
     target: Target,
     bijection: Bijection,

@@ -21,7 +21,7 @@ from flowvi.inference.failure import named_failures
 from flowvi.inference.journal import Journal, checksum
 from flowvi.targets.base import Target
 
-_FORMAT = 1
+_FORMAT = 2
 _HEAD = "checkpoint.json"
 _CALLS = "calls"
 _ROUNDING = 1e-9

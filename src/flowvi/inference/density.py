@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from flowvi.compiling import Compiled
+from flowvi.cores import in_batches
 from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
 from flowvi.inference.journal import Journal
@@ -90,15 +89,6 @@ def gradients(target: Target, z: Float[np.ndarray, "n dim"]) -> tuple[np.ndarray
 
 def _values(target: Target, z: Float[np.ndarray, "n dim"]) -> np.ndarray:
     return in_batches(lambda part: (_value(target, part),), z, VALUES)[0]
-
-
-def in_batches(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
-    """The arrays that a compiled function of `size` rows gives, for any number of rows."""
-    padded = np.concatenate([z, np.repeat(z[-1:], -len(z) % size, axis=0)])
-    # all calls are dispatched before the first result is waited for
-    parts = [function(padded[i : i + size]) for i in range(0, len(padded), size)]
-    columns = zip(*parts, strict=True)
-    return [np.concatenate([np.asarray(part) for part in column])[: len(z)] for column in columns]
 
 
 @Compiled

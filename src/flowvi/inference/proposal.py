@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -18,14 +16,12 @@ from scipy.special import gammaln, logsumexp
 
 from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
+from flowvi.cores import on_all_cores
 from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal, WideNormal
 from flowvi.flows.base_draws import base_draws
 from flowvi.flows.defensive_normal import defensive_log_prob
-from flowvi.inference.density import VALUES, in_batches
+from flowvi.inference.density import VALUES
 from flowvi.inference.gaussian import Gaussian
-from flowvi.precision import double_precision
-
-_CORES = os.cpu_count() or 1
 
 HostMap = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -219,32 +215,16 @@ def base_log_prob(base: Distribution, x: Float[np.ndarray, "n dim"]) -> Float[np
     return np.asarray(_base_log_prob(base, jnp.asarray(x)))
 
 
-def on_all_cores(function: Callable, z: np.ndarray, size: int) -> list[np.ndarray]:
-    """`in_batches` on as many threads as there are cores, for a function that XLA runs on one."""
-    batches = -(-len(z) // size)
-    threads = min(_CORES, batches)
-    if threads < 2:
-        return in_batches(function, z, size)
-    ends = size * (np.arange(1, threads) * batches // threads)
-    parts = _threads().map(double_precision(lambda part: in_batches(function, part, size)), np.split(z, ends))
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_CORES, "flowvi-map")
-
-
 @Compiled
 def _base_log_prob(base: Distribution, x: Array) -> Array:
     return jax.vmap(base.log_prob)(x)
 
 
-@Compiled
+@functools.partial(Compiled, quick=False)
 def _push(bijection: Bijection, base: Array) -> tuple[Array, Array]:
     return jax.vmap(bijection.forward_and_log_det)(base)
 
 
-@Compiled
+@functools.partial(Compiled, quick=False)
 def _pull(bijection: Bijection, z: Array) -> tuple[Array, Array]:
     return jax.vmap(bijection.inverse_and_log_det)(z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -124,7 +125,7 @@ def train(
     )
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def run_steps(
     objective: Objective,
     flow: Flow,

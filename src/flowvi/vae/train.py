@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -151,7 +152,7 @@ def train(
     )
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _steps(
     model: Autoencoder, state: AdamState, data: Array, inputs: tuple[Array, Array, Array], step_sizes: Array
 ) -> tuple[AdamState, Float[Array, " steps"]]:
