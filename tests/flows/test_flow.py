@@ -47,7 +47,11 @@ def test_whitened_start_is_the_gaussian():
 def test_draws_come_with_their_log_prob(build, dim):
     flow = perturbed(build(dim))
     z, of_draws = flow.sample_and_log_prob(3, (8,))
-    np.testing.assert_allclose(of_draws, flow.log_prob(z), rtol=1e-10, atol=1e-10)
+    log_prob = flow.log_prob(z)
+    np.testing.assert_allclose(of_draws, log_prob, rtol=1e-10, atol=1e-10)
+    # nothing in it is drawn: the same bits again, and the same numbers in another place of the batch
+    np.testing.assert_array_equal(flow.log_prob(z), log_prob)
+    np.testing.assert_allclose(flow.log_prob(z[::-1])[::-1], log_prob, rtol=1e-12, atol=1e-12)
     assert z.shape == (8, dim)
     assert z.dtype == of_draws.dtype == np.float64
 

@@ -105,7 +105,7 @@ def test_damage_is_found(tmp_path):
         "not json",
         "[]",
         '{"format": 1}',
-        '{"format": 2, "module": null}',
+        '{"format": 99, "module": null}',
         *(
             json.dumps({"format": 1, "module": module})
             for module in [

@@ -37,7 +37,7 @@ from flowvi.inference.reach import mass_beyond
 from flowvi.inference.tails import at_the_edge_of_numbers, directions_without_end
 from flowvi.inference.tempering import tempered_particles
 from flowvi.inference.training import Build, Trained, trained_from_best_start, trained_rounds
-from flowvi.inference.uncovered import MISSED_MASS, Uncovered, uncovered
+from flowvi.inference.uncovered import MISSED_MASS, Uncovered, covers, uncovered
 from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 
 _MOST_GAUSSIAN_PROPOSALS = 20
@@ -214,6 +214,11 @@ class Search:
                 unsure = several and not (self.tempered and weighted.carry(self._least))
                 if self._over or not (missed or unsure):
                     break
+                # what a Gaussian lacks around its own place no further Gaussians give it: it is for chains
+                if not (self._trained or several or weighted.carry(self._least)) and self._slopes(
+                    missed, weighted
+                ):
+                    break
                 with np.errstate(all="ignore"):
                     tail = sum(place.share for place in missed) < _TAIL_OF_A_FLOW
                     if tail and self._trained and not several and (more := self._trained_further(weighted)):
@@ -233,6 +238,11 @@ class Search:
         except (ArithmeticError, np.linalg.LinAlgError) as error:
             self._end(error)
         return weighted
+
+    def _slopes(self, places: list[Uncovered], weighted: Weighted) -> bool:
+        """Whether the Gaussians fitted from all of these places moved to where q is."""
+        q, log_evidence = self.q.with_normal_base(), weighted.log_evidence.value
+        return all(covers(self._density, q, log_evidence, place.gaussian.location) for place in places)
 
     @property
     def _over(self) -> bool:

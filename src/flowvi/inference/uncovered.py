@@ -86,8 +86,7 @@ def uncovered(
         fit = batch_and_match(density, Gaussian(start.location, start.scale_tril), rng, _FIRST_STEPS)
         if fit is None:
             continue
-        moved = fit.gaussian.location[None]
-        if density.value(moved)[0] - proposal.log_prob(moved)[0] - log_evidence >= _ABOVE:
+        if not covers(density, proposal, log_evidence, fit.gaussian.location):
             fit = batch_and_match(density, fit.gaussian, rng, _STEPS) or fit
         searched.append(fit.gaussian)
         mass = _mass_outside(density, proposal, log_evidence, fit.gaussian, rng)
@@ -95,6 +94,14 @@ def uncovered(
             share = mass / (1 + mass)
             places.append(Uncovered(start.location, start.log_density, share, fit.gaussian))
     return places
+
+
+def covers(
+    density: Density, proposal: Proposal, log_evidence: float, location: Float[np.ndarray, " dim"]
+) -> bool:
+    """Whether q has about the density of the posterior at a place, or more."""
+    z = location[None]
+    return bool(density.value(z)[0] - proposal.log_prob(z)[0] - log_evidence < _ABOVE)
 
 
 def _mass_outside(
