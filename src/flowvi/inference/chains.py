@@ -35,7 +35,7 @@ LARGEST_RHAT = 1.01
 LARGEST_DIVERGENT = 0.01
 """Share of iterations that may diverge: where the integrator cannot go, the posterior is not drawn."""
 
-_ENOUGH_ESS = 2000
+_ENOUGH_ESS = 1500
 """Effective draws of every scalar at which chains end."""
 
 _BLOCK = 10

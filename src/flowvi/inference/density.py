@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,7 +98,7 @@ def _value_and_grad(target: Target, z: Array) -> tuple[Array, Array]:
     return batch_map(jax.value_and_grad(lambda one: scalar_log_density(target, one)), z)
 
 
-@Compiled
+@partial(Compiled, quick=False)
 def _value(target: Target, z: Array) -> Array:
     return batch_map(lambda one: scalar_log_density(target, one), z)
 
