@@ -214,12 +214,11 @@ class Search:
                 unsure = several and not (self.tempered and weighted.carry(self._least))
                 if self._over or not (missed or unsure):
                     break
-                # what a Gaussian lacks around its own place no further Gaussians give it: it is for chains
-                if not (self._trained or several or weighted.carry(self._least)) and self._slopes(
-                    missed, weighted
-                ):
-                    break
+                gaussian = not (self._trained or several)
                 with np.errstate(all="ignore"):
+                    # what a Gaussian lacks around its own place no further ones give it: it is for chains
+                    if gaussian and not weighted.carry(self._least) and self._slopes(missed, weighted):
+                        break
                     tail = sum(place.share for place in missed) < _TAIL_OF_A_FLOW
                     if tail and self._trained and not several and (more := self._trained_further(weighted)):
                         weighted = more
