@@ -129,6 +129,16 @@ def test_draws_depend_on_the_key_alone():
     assert flow.sample(5, (0,)).shape == (0, 2)
 
 
+def test_blocks_on_several_cores_keep_the_order_of_rows():
+    flow = perturbed(FLOWS["real_nvp"](2))
+    # more than one call of more than one block
+    z, of_draws = flow.sample_and_log_prob(0, (5000,))
+    np.testing.assert_allclose(flow.log_prob(z), of_draws, rtol=1e-10)
+    some = np.array([0, 511, 512, 2047, 2048, 4999])
+    np.testing.assert_allclose(flow.log_prob(z[some]), of_draws[some], rtol=1e-10)
+    np.testing.assert_allclose(z[:5], flow.sample(0, (5,)), rtol=1e-12)
+
+
 def test_chunks_give_the_rows_of_one_call(monkeypatch):
     flow = perturbed(FLOWS["real_nvp"](2))
     z, of_draws = flow.sample_and_log_prob(0, (100,))
