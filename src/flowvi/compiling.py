@@ -27,6 +27,7 @@ class Compiled:
         >>> import jax.numpy as jnp
         >>> double = Compiled(lambda x: 2 * x)
         >>> double.ahead(jnp.ones(3))
+        False
         >>> double(jnp.ones(3)).tolist()
         [2.0, 2.0, 2.0]
     """
@@ -44,10 +45,15 @@ class Compiled:
         self._ahead.clear()
         return self._jitted(*args)
 
-    def ahead(self, *args: Any) -> None:
-        """Trace now, and compile on another thread what a call with arguments like these will run."""
+    def ahead(self, *args: Any) -> bool:
+        """Trace now, and compile on another thread what a call with arguments like these will run.
+
+        Returns whether the program leaves JAX, to call Python or another library.
+        """
         lowered = self._jitted.lower(*args)
         self._ahead.append(_worker().submit(double_precision(lowered.compile)))
+        # callbacks are custom calls like xla_ffi_python_cpu_callback; constants may be of any size
+        return "_callback" in lowered.lowered.compiler_ir().operation.get_asm(large_elements_limit=16)
 
     @functools.cached_property
     def _jitted(self) -> Any:

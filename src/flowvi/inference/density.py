@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from flowvi.compiling import Compiled
-from flowvi.cores import in_batches
+from flowvi.cores import in_batches, on_all_cores
 from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
 from flowvi.inference.journal import Journal
@@ -41,7 +41,9 @@ class Density:
         self.ledger = ledger
         self.journal = journal or Journal()
         # the density alone is needed later: it is compiled while its gradient is, and while the starts climb
-        _value.ahead(target, np.zeros((VALUES, target.dim)))
+        leaves_jax = _value.ahead(target, np.zeros((VALUES, target.dim)))
+        # what is called outside JAX may not bear two threads
+        self._values = _values if leaves_jax else _values_on_all_cores
 
     def value_and_grad(
         self, z: Float[np.ndarray, "n dim"]
@@ -56,7 +58,7 @@ class Density:
         """The log density at n points."""
         starts = range(0, len(z), _KEPT)
         value = np.concatenate(
-            [self.journal.call(_values, self.target, z[i : i + _KEPT], like=0) for i in starts]
+            [self.journal.call(self._values, self.target, z[i : i + _KEPT], like=0) for i in starts]
         )
         self.ledger.densities += len(z)
         self._count(z, value, np.ones(len(z), bool))
@@ -91,6 +93,10 @@ def gradients(target: Target, z: Float[np.ndarray, "n dim"]) -> tuple[np.ndarray
 
 def _values(target: Target, z: Float[np.ndarray, "n dim"]) -> np.ndarray:
     return in_batches(lambda part: (_value(target, part),), z, VALUES)[0]
+
+
+def _values_on_all_cores(target: Target, z: Float[np.ndarray, "n dim"]) -> np.ndarray:
+    return on_all_cores(lambda part: (_value(target, part),), z, VALUES)[0]
 
 
 @Compiled

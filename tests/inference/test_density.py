@@ -1,0 +1,56 @@
+"""The target's density on the host: what runs on several threads, and what must not."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from stages import density_of
+
+from flowvi.inference.density import VALUES
+from flowvi.precision import double_precision
+
+
+@double_precision
+def values(log_density, n):
+    z = np.random.default_rng(0).normal(size=(n, 3))
+    return z, density_of(log_density, 3).value(z)
+
+
+def test_values_of_many_batches_keep_the_order_of_the_points():
+    z, value = values(lambda z: z.sum(), 5 * VALUES + 7)
+    np.testing.assert_allclose(value, z.sum(axis=1), rtol=0, atol=1e-14)
+
+
+def test_a_density_is_traced_on_the_thread_of_its_caller():
+    # handlers of probabilistic programs are not safe in two threads
+    threads = set()
+
+    def log_density(z):
+        threads.add(threading.get_ident())
+        return z.sum()
+
+    values(log_density, 5 * VALUES)
+    assert threads == {threading.get_ident()}
+
+
+def test_a_density_outside_jax_is_never_called_twice_at_once():
+    inside, met = threading.Lock(), []
+
+    def on_host(z):
+        alone = inside.acquire(blocking=False)
+        met.append(not alone)
+        # long enough for another thread to come
+        threading.Event().wait(0.05)
+        if alone:
+            inside.release()
+        return z.sum(axis=-1)
+
+    def log_density(z):
+        shape = jax.ShapeDtypeStruct((), z.dtype)
+        return jax.pure_callback(on_host, shape, z, vmap_method="broadcast_all") + 0 * jnp.sum(z)
+
+    z, value = values(log_density, 5 * VALUES)
+    np.testing.assert_allclose(value, z.sum(axis=1), rtol=0, atol=1e-14)
+    assert len(met) == 5
+    assert not any(met)
