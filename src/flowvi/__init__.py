@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowvi.inference.fit import fit
     from flowvi.inference.judge import Verdict
     from flowvi.posterior import Posterior, load
+    from flowvi.serialise import load_module, save_module
     from flowvi.targets.base import Target
     from flowvi.targets.stan import StanModel
     from flowvi.training.train import Trained, train
@@ -44,7 +45,9 @@ _HOMES = {
     "flows": "",
     "interop": "",
     "load": "flowvi.posterior",
+    "load_module": "flowvi.serialise",
     "objectives": "",
+    "save_module": "flowvi.serialise",
     "train": "flowvi.training.train",
     "trainable": "flowvi.bijections",
     "vae": "",
@@ -71,7 +74,9 @@ __all__ = [
     "flows",
     "interop",
     "load",
+    "load_module",
     "objectives",
+    "save_module",
     "train",
     "trainable",
     "vae",

@@ -1,8 +1,9 @@
-"""Flows as files, without pickle: what is read is data, and never runs."""
+"""Flows and networks as files, without pickle: what is read is data, and never runs."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import zipfile
@@ -15,19 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import flowvi.bijections
-import flowvi.flows
 from flowvi.errors import SaveError
 
-_FORMAT = 2
+_FORMAT = 3
 _STRUCTURE = "structure"
 
-_CLASSES: dict[str, type] = {
-    name: value
-    for package in (flowvi.bijections, flowvi.flows)
-    for name, value in vars(package).items()
-    if isinstance(value, type) and issubclass(value, eqx.Module)
-}
+_PACKAGES = "bijections", "flows", "vae", "amortized"
+"""Whose classes a file may name."""
+
 _FUNCTIONS = {
     "silu": jax.nn.silu, "relu": jax.nn.relu, "elu": jax.nn.elu, "softplus": jax.nn.softplus,
     "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "arctan": jnp.arctan, "arcsinh": jnp.arcsinh, "sin": jnp.sin,
@@ -36,7 +32,8 @@ _FUNCTIONS = {
 
 
 def save_module(module: eqx.Module, path: str | os.PathLike) -> None:
-    """Write a flow, bijection or base distribution to one `.npz` file: its arrays, and its structure as JSON.
+    """Write a flow, bijection, base distribution or autoencoder to one `.npz` file: its arrays, and its
+    structure as JSON.
 
     The file is replaced in one step, so that a crash leaves the old one. Made of flowvi's own classes only: a
     file names classes, and nothing of it is executed.
@@ -46,10 +43,9 @@ def save_module(module: eqx.Module, path: str | os.PathLike) -> None:
 
     Example:
         >>> import flowvi, tempfile
-        >>> from flowvi.serialise import load_module, save_module
         >>> path = tempfile.mkdtemp() + "/flow.npz"
-        >>> save_module(flowvi.flows.real_nvp(2, key=0), path)
-        >>> load_module(path).sample(0, (3,)).shape
+        >>> flowvi.save_module(flowvi.flows.real_nvp(2, key=0), path)
+        >>> flowvi.load_module(path).sample(0, (3,)).shape
         (3, 2)
     """
     path = Path(path)
@@ -73,10 +69,9 @@ def load_module(path: str | os.PathLike) -> Any:
 
     Example:
         >>> import flowvi, tempfile
-        >>> from flowvi.serialise import load_module, save_module
         >>> path = tempfile.mkdtemp() + "/flow.npz"
-        >>> save_module(flowvi.flows.Normal(2), path)
-        >>> load_module(path)
+        >>> flowvi.save_module(flowvi.flows.Normal(2), path)
+        >>> flowvi.load_module(path)
         Normal(dim=2)
     """
     path = Path(path)
@@ -108,6 +103,29 @@ _DAMAGE = (
 )  # fmt: skip
 
 
+def _class_of(name: str) -> type:
+    """The module class that "package.Class" names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    package, _, short = name.partition(".")
+    found = getattr(importlib.import_module(f"flowvi.{package}"), short) if package in _PACKAGES else None
+    if not (isinstance(found, type) and issubclass(found, eqx.Module)):
+        raise ValueError(f"no class of flowvi is named {name!r}")
+    return found
+
+
+def _name_of(cls: type) -> str | None:
+    """What `_class_of` finds it by; None for other classes than flowvi's."""
+    library, _, path = cls.__module__.partition(".")
+    name = f"{path.partition('.')[0]}.{cls.__name__}"
+    try:
+        return name if library == "flowvi" and _class_of(name) is cls else None
+    except (ValueError, AttributeError):
+        return None
+
+
 def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
     """JSON for a value; arrays are put aside under new names. `where` says where it stands, for errors."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -122,17 +140,18 @@ def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         items = [_encode(pair, f"{where}.items()", arrays) for pair in value.items()]
         return {"kind": "dict", "items": items}
-    if _CLASSES.get(type(value).__name__) is type(value):
+    name = _name_of(type(value))
+    if name is not None:
         # a field left at its default is not in `vars`, and a copy that has it would be compiled anew
         fields = [field.name for field in dataclasses.fields(value) if field.name in vars(value)]
-        encoded = {name: _encode(getattr(value, name), f"{where}.{name}", arrays) for name in fields}
-        return {"kind": "module", "class": type(value).__name__, "fields": encoded}
+        encoded = {field: _encode(getattr(value, field), f"{where}.{field}", arrays) for field in fields}
+        return {"kind": "module", "class": name, "fields": encoded}
     for name, function in _FUNCTIONS.items():
         if value is function:
             return {"kind": "function", "name": name}
     raise SaveError(
         f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be saved. Only what "
-        "flowvi's own bijections and flows are made of can be."
+        "flowvi's own flows and networks are made of can be."
     )
 
 
@@ -153,7 +172,7 @@ def _decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
         case "function":
             return _FUNCTIONS[node["name"]]
         case "module":
-            return _module(_CLASSES[node["class"]], node["fields"], arrays)
+            return _module(_class_of(node["class"]), node["fields"], arrays)
         case kind:
             raise ValueError(f"unknown kind {kind!r}")
 

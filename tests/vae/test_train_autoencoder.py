@@ -1,9 +1,11 @@
 """Training: that it learns, how it warms up, what it keeps and what it refuses."""
 
+import equinox as eqx
 import linear_gaussian as known
 import numpy as np
 import pytest
 
+import flowvi
 from flowvi import vae
 from flowvi.errors import ArgumentError, DataError, FlowError
 from flowvi.vae.warm_up import temperatures
@@ -120,3 +122,12 @@ def test_bad_parts_are_refused(as_users_run_it):
         built(posterior=built(latent=3).posterior)
     with pytest.raises(DataError, match="shape"):
         built(np.zeros((5, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "posterior", ["diagonal", "planar", "sylvester", "iaf", "real_nvp", "neural_spline", "radial"]
+)
+def test_saving_and_loading_is_exact(posterior, tmp_path):
+    model = built(posterior=posterior)
+    flowvi.save_module(model, tmp_path / "model.npz")
+    assert eqx.tree_equal(flowvi.load_module(tmp_path / "model.npz"), model)
