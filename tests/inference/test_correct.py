@@ -214,6 +214,9 @@ def test_as_many_draws_as_asked_for_even_where_few_have_weight(positive):
         (0.5 * np.random.default_rng(0).normal(size=4000), True),
         # too few effective draws
         (np.zeros(900), False),
+        # equal because rounding hides what they differ by
+        (np.full(4000, -1e17), False),
+        (np.full(4000, -1e10), True),
         # one draw with 5% of the weight
         (np.array([np.log(200.0), *np.zeros(3800)]), False),
     ],

@@ -251,3 +251,11 @@ def test_even_weights_do_not_make_chains_good():
     # chains are run where weights do not carry; were they run anyway, they would decide
     assert verdict_of(EVEN, chains=chains_of()).level == "corrected"
     assert verdict_of(EVEN, chains=chains_of(rhat=1.05)).level == "inconclusive"
+
+
+@pytest.mark.parametrize("chains", [None, chains_of()])
+def test_a_log_density_too_large_to_tell_draws_apart_is_never_claimed(chains):
+    # a float64 near 1e17 is a multiple of 16
+    verdict = verdict_of(np.full(4000, -1e17), chains=chains)
+    assert verdict.level == "unreliable"
+    assert "rounding hides how it differs" in str(verdict)

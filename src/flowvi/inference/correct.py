@@ -48,6 +48,9 @@ _EVEN = 4.0
 _FAR_OFF = 10.0
 """sd(log w) beyond which it is not the tails that are wrong."""
 
+_RESOLUTION = 1e-3
+"""Of log weights, by the rounding of the log density, above which their differences say nothing."""
+
 _WORTHWHILE = 0.8
 """How much smaller that must become for heavier tails to be taken; less is noise."""
 
@@ -78,6 +81,12 @@ class Weighted(NamedTuple):
     def sd_log_weights(self) -> float:
         """Standard deviation of the finite log weights."""
         return float(self.log_weights[np.isfinite(self.log_weights)].std())
+
+    @property
+    def resolved(self) -> bool:
+        """Whether weights differ by more than the rounding of log densities: of those that are far out all
+        weights are equal, whatever q is."""
+        return float(np.spacing(np.abs(self.log_weights.max()))) < _RESOLUTION
 
     @property
     def nearly_constant(self) -> bool:
@@ -121,11 +130,11 @@ class Weighted(NamedTuple):
         return float(np.maximum(self.weights - 1 / n, 0).sum())
 
     def carry(self, n: int) -> bool:
-        """Whether n unique draws may stand for the target: the tail of the weights is light enough, the
-        effective draws are enough and next to nothing has to be cut off."""
+        """Whether n unique draws may stand for the target: rounding leaves the weights alone, their tail is
+        light enough, the effective draws are enough and next to nothing has to be cut off."""
         light = self.nearly_constant or self.khat <= khat_threshold(len(self.weights))
         enough = self.ess_ratio * len(self.weights) >= LEAST_ESS
-        return light and enough and self.cut_for(n) <= LARGEST_CUT
+        return self.resolved and light and enough and self.cut_for(n) <= LARGEST_CUT
 
 
 def weigh(density: Density, propose: Proposal, rng: np.random.Generator, size: int) -> Weighted:

@@ -112,7 +112,9 @@ def judge(
     found, missed = _modes(modes, outside, parts, tempered)
     level, reasons = of_weights(fitted, weighted, draws)
     if chains is not None:
-        level, of_chains = _chains(chains)
+        of_chains_alone, of_chains = _chains(chains)
+        # where rounding hides what log densities differ by, every proposal is accepted
+        level = of_chains_alone if weighted.resolved else "unreliable"
         reasons.insert(0, of_chains)
         if beyond is not None and misses(beyond):
             level = "inconclusive" if level == "corrected" else level
@@ -195,6 +197,11 @@ def of_weights(fitted: Weighted, weighted: Weighted, draws: int) -> tuple[Level,
         f"sd(log w) = {fitted.sd_log_weights:.3f}, k-hat = {khat:.2f}, ESS/S = {weighted.ess_ratio:.3f} "
         f"with S = {size:,} draws of q."
     )
+    if not weighted.resolved:
+        return "unreliable", [
+            f"The log density is about {weighted.log_weights.max():.2g}, so large that rounding hides how it "
+            "differs between draws: importance weights say nothing. Look at the data and their units."
+        ]
     cut_off = f" The largest weights were cut, {cut:.2%} of the total." if cut > 0 else ""
     if weighted.carry(draws):
         how = "are nearly constant" if weighted.nearly_constant else "carry"
