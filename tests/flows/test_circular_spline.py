@@ -9,13 +9,15 @@ import pytest
 import scipy.stats
 from flow_cases import perturbed
 
+import flowvi
 from flowvi import flows
-from flowvi.bijections import Wrap, trainable
+from flowvi.bijections import Identity, LocationScale, Wrap, trainable
 from flowvi.errors import FlowError
 from flowvi.flows.flow import log_prob
 from flowvi.serialise import load_module, save_module
 
 SMALL = {"layers": 2, "bins": 4, "width": 8}
+SMALL_COUPLINGS = {"layers": 2, "width": 8}
 TURN = 2 * np.pi
 
 
@@ -139,3 +141,33 @@ def test_errors_name_what_is_wrong():
         flows.circular_spline(2, key=0, bins=1)
     with pytest.raises(FlowError, match="dim 3"):
         flows.circular_spline(2, key=0, base=flows.UniformTorus(3))
+
+
+def test_a_flow_and_its_base_are_of_one_space():
+    for build in (flows.planar, flows.gaussian, flows.neural_spline):
+        with pytest.raises(FlowError, match="UniformTorus is of angles"):
+            build(2, key=0, base=flows.UniformTorus(2))
+    with pytest.raises(FlowError, match="wraps angles, but the base Normal"):
+        flows.circular_spline(2, key=0, base=flows.Normal(2))
+    # a scale would change the period
+    with pytest.raises(FlowError, match="of angles"):
+        flows.standardise(flow(2), angles(50, 2))
+    with pytest.raises(FlowError, match="of angles"):
+        flows.whiten(flow(2), np.zeros(2), np.eye(2))
+
+
+def test_which_flows_are_of_angles():
+    mixture = flows.Flow(flows.FlowMixture([flow(2), flow(2)], [0.5, 0.5]), Identity((2,)))
+    assert [f.periodic for f in (flow(2), flow(2, 3), mixture)] == [True] * 3
+    assert not flows.real_nvp(2, key=0, **SMALL_COUPLINGS).periodic
+
+    class Rotation(LocationScale):
+        periodic = True
+
+    turned = flows.Flow(flows.UniformTorus(1), Rotation(np.ones(1), np.ones(1)))
+    assert turned.log_prob(np.array([7.0])) == -np.log(TURN)
+
+
+def test_a_model_is_not_fitted_by_a_flow_of_angles():
+    with pytest.raises(FlowError, match="angles, but the parameters of a model"):
+        flowvi.fit(lambda p: -jnp.sum(p["x"] ** 2), example={"x": jnp.zeros(2)}, flow=flow(2), progress=False)

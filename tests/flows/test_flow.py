@@ -127,6 +127,8 @@ def test_draws_depend_on_the_key_alone():
     assert np.all(draws != flow.sample(6, (4, 2)))
     assert flow.sample(5).shape == (2,)
     assert flow.sample(5, (0,)).shape == (0, 2)
+    for shape in ((np.int64(8),), 8, np.int64(8), (4, np.int64(2))):
+        np.testing.assert_array_equal(flow.sample(5, shape).reshape(8, 2), draws.reshape(8, 2))
 
 
 def test_blocks_on_several_cores_keep_the_order_of_rows():
@@ -240,6 +242,29 @@ def test_a_thousand_dimensions():
     np.testing.assert_allclose(of_draws, scipy.stats.norm.logpdf(z).sum(-1), rtol=1e-12)
 
 
+@each_flow
+def test_nothing_lies_at_infinity(build):
+    far = np.array([[np.inf, 0.0], [-np.inf, np.inf], [np.nan, 0.0], [np.nan, np.inf], [0.0, 0.0]])
+    values = perturbed(build(2)).log_prob(far)
+    assert np.all(np.isneginf(values[:2]))
+    assert np.all(np.isnan(values[2:4]))
+    assert np.isfinite(values[4])
+
+
+def test_a_condition_that_is_not_finite_has_no_density():
+    flow = CONDITIONAL["real_nvp"](2)
+    conditions = np.array([[0.0] * 3, [np.nan] * 3])
+    values = flow.log_prob(np.array([np.inf, 0.0]), conditions)
+    assert np.isneginf(values[0])
+    assert np.isnan(values[1])
+
+
+def test_numbers_of_any_kind(as_users_run_it):
+    for x in ([1, 2], np.array([1, 2.0], object), np.array([True, False]), jnp.zeros(2, jnp.bfloat16)):
+        expected = -0.5 * np.sum(np.asarray(x, float) ** 2) - np.log(2 * np.pi)
+        assert _flow().log_prob(x) == pytest.approx(expected)
+
+
 def _flow():
     return flows.Flow(flows.Normal(2), Identity((2,)))
 
@@ -256,6 +281,19 @@ def _flow():
         (lambda: CONDITIONAL["iaf"](2).log_prob(np.zeros((5, 2)), np.zeros((4, 3))), "broadcast"),
         (lambda: CONDITIONAL["iaf"](2).sample(0, (), np.zeros((4, 3))), r"Ask for shape \(4,\)"),
         (lambda: flows.Flow(flows.Normal(3), LocationScale(np.zeros(2), np.ones(2))), "dim 3"),
+        (lambda: _flow().log_prob("a"), "x holds values of type <U1"),
+        (lambda: _flow().log_prob(np.array([1, "2"], object)), "x holds values of type object"),
+        (lambda: _flow().log_prob([None, None]), "x holds values of type object"),
+        (lambda: _flow().log_prob([[1.0, 2.0], [3.0]]), "x is no array of numbers"),
+        (lambda: _flow().log_prob(np.zeros(2, complex)), "x holds values of type complex128"),
+        (lambda: CONDITIONAL["iaf"](2).log_prob(np.zeros(2), "a"), "condition holds values of type"),
+        (lambda: CONDITIONAL["iaf"](2).sample(0, (), np.zeros(3, complex)), "condition holds values of type"),
+        (lambda: _flow().sample(0, (2.0,)), r"shape=\(2.0,\)"),
+        (lambda: _flow().sample(0, "ab"), "shape='ab'"),
+        (lambda: _flow().sample(0, (3, -1)), r"shape=\(3, -1\): a size is negative"),
+        (lambda: _flow().sample(2**70), "seed 1180591620717411303424 is too large"),
+        (lambda: flows.planar(None, key=0), "dim must be a positive integer, not None"),
+        (lambda: flows.planar(2, key=0, length=None), "length must be a positive integer, not None"),
         (lambda: flows.real_nvp(0, key=0), "dim must be a positive integer, not 0"),
         (lambda: flows.iaf(2, key=0, layers=1.5), "layers must be"),
         (lambda: flows.neural_spline(2, key=0, condition_dim=0), "condition_dim must be"),

@@ -31,6 +31,10 @@ def shifted():
         return flows.Flow(flows.Normal(2), LocationScale(LOCATION, SCALE))
 
 
+def angular():
+    return flows.circular_spline(2, key=0, bins=4, **SMALL)
+
+
 def conjugate(data):
     mean = numpyro.sample("mean", dist.Normal(0.0, 2.0).expand([2]).to_event(1))
     numpyro.sample("data", dist.Normal(mean, 1.0).to_event(1), obs=data)
@@ -81,7 +85,7 @@ def test_it_goes_through_transformations_as_other_distributions_do():
 
 def test_supports():
     assert numpyro_distribution(shifted()).support is dist.constraints.real_vector
-    torus = numpyro_distribution(flows.circular_spline(2, key=0, bins=4, **SMALL))
+    torus = numpyro_distribution(angular())
     assert torus.support(torus.sample(jax.random.key(0), (50,))).all()
     assert not torus.support(jnp.array([0.0, 4.0]))
 
@@ -160,10 +164,29 @@ def test_the_start_is_the_flow_given():
             "length 3, but one of length None",
         ),
         (lambda: numpyro_distribution(shifted()).sample(None), "needs a key"),
+        (lambda: numpyro_distribution("flow"), "flow is of type str"),
+        (lambda: numpyro_distribution(shifted(), 1.0), "length None, but one of length 0"),
+        (
+            lambda: numpyro_distribution(shifted()).log_prob(np.zeros(1)),
+            r"dim 2, but .* shape \(1,\)",
+        ),
+        (
+            lambda: numpyro_distribution(angular()).log_prob(np.zeros(3)),
+            r"dim 2, but .* shape \(3,\)",
+        ),
+        (
+            lambda: numpyro_distribution(flows.iaf(2, key=0, condition_dim=3), np.zeros((4, 3))).log_prob(
+                np.zeros((3, 2))
+            ),
+            r"leading axes \(3,\), which do not broadcast",
+        ),
+        (lambda: numpyro_guide(conjugate, "real_nvp"), "flow is of type str"),
+        (lambda: _started(numpyro_guide(conjugate, lambda dim: dim)), "gave a int"),
+        (lambda: _started(numpyro_guide(conjugate, angular())), "a density of angles"),
         (lambda: _started(numpyro_guide(conjugate, flows.gaussian(3))), "dim 3, but the model has 2"),
     ],
 )
-def test_errors_say_what_is_wrong(call, message):
+def test_errors_say_what_is_wrong(call, message, as_users_run_it):
     with pytest.raises(FlowError, match=message):
         call()
 

@@ -34,7 +34,8 @@ def circular_spline(
     Shapes: points (dim,), angles in radians; condition (condition_dim,).
 
     Raises:
-        FlowError: a size is not a positive integer, `bins` is below 2, or the base has another dim.
+        FlowError: a size is not a positive integer, `bins` is below 2, or the base has another dim or is none
+            of angles.
 
     Source: Rezende et al. 2020 (arXiv 2002.02428), sections 2.2 and 2.3.
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class Distribution(eqx.Module):
-    """A density on R^dim that is easy to sample: the start q0 of a flow.
+    """A density on R^dim, or on the torus where `periodic`, that is easy to sample: the start q0 of a flow.
 
     Unbatched: methods give or take one point; use `jax.vmap` for many. Every floating array leaf is trainable
     and may take any finite value.
@@ -18,6 +18,11 @@ class Distribution(eqx.Module):
     """
 
     dim: AbstractVar[int]
+
+    @property
+    def periodic(self) -> bool:
+        """Whether points are angles, x and x + 2 pi being one."""
+        return False
 
     @abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, " dim"]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -13,8 +13,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from flowvi.bijections import Bijection
 from flowvi.cores import ROWS, map_on_all_cores
 from flowvi.errors import FlowError
-from flowvi.flows.arguments import as_key, compile_quickly, under_trace
+from flowvi.flows.arguments import as_draws_shape, as_floats, as_key, compile_quickly, under_trace
 from flowvi.flows.distribution import Distribution
+from flowvi.flows.torus import check_space, of_angles
 from flowvi.precision import double_precision
 
 # numbers and rows per compiled call: enough for what a call costs, few enough for activations of wide layers
@@ -33,7 +34,7 @@ class Flow(eqx.Module):
     that owns its precision, such as training, use `forward_and_log_prob` and `log_prob` of this module.
 
     Raises:
-        FlowError: the bijection does not map R^dim of the base to itself.
+        FlowError: the bijection does not map the space of the base, R^dim or the torus, to itself.
 
     Source: Rezende & Mohamed 2015 (arXiv 1505.05770), equation 5.
 
@@ -56,6 +57,7 @@ class Flow(eqx.Module):
                 f"Flow: the bijection takes shape {self.bijection.shape} to {self.bijection.out_shape}, but "
                 f"the base distribution has dim {self.base.dim}. Build both for the same dimension."
             )
+        check_space(self.base, self.bijection)
 
     @property
     def dim(self) -> int:
@@ -67,20 +69,26 @@ class Flow(eqx.Module):
         """Length of the vector the flow is conditioned on, or None."""
         return self.bijection.condition_dim
 
+    @property
+    def periodic(self) -> bool:
+        """Whether points are angles: the density is one on the torus, not on R^dim."""
+        return of_angles(self.base)
+
     @double_precision
     def sample(
         self,
         key: PRNGKeyArray | int,
-        shape: tuple[int, ...] = (),
+        shape: tuple[SupportsIndex, ...] | SupportsIndex = (),
         condition: Float[Array | np.ndarray, "..."] | None = None,
     ) -> Float[Array | np.ndarray, "*shape dim"]:
         """Independent draws z = f(x), x ~ q0.
 
-        Shapes: result (*shape, dim); `condition` (condition_dim,), or with leading axes that broadcast to
-        `shape`, for a draw per condition. `key` is a JAX key or a seed.
+        Shapes: result (*shape, dim), (n, dim) for an integer n; `condition` (condition_dim,), or with leading
+        axes that broadcast to `shape`, for a draw per condition. `key` is a JAX key or a seed.
 
         Raises:
-            FlowError: `condition` is missing, not wanted, or of a shape that does not fit.
+            FlowError: `shape` is not sizes, `key` no key or seed; `condition` is missing, not wanted, or of a
+                shape that does not fit.
             PrecisionError: called under a caller's trace with x64 off.
 
         Example:
@@ -94,7 +102,7 @@ class Flow(eqx.Module):
     def sample_and_log_prob(
         self,
         key: PRNGKeyArray | int,
-        shape: tuple[int, ...] = (),
+        shape: tuple[SupportsIndex, ...] | SupportsIndex = (),
         condition: Float[Array | np.ndarray, "..."] | None = None,
     ) -> tuple[Float[Array | np.ndarray, "*shape dim"], Float[Array | np.ndarray, "*shape"]]:
         """Independent draws with their log densities, in one pass: no inverse is taken.
@@ -104,7 +112,8 @@ class Flow(eqx.Module):
         The draws are those of `sample`. Shapes: results (*shape, dim) and (*shape,); `condition` as there.
 
         Raises:
-            FlowError: `condition` is missing, not wanted, or of a shape that does not fit.
+            FlowError: `shape` is not sizes, `key` no key or seed; `condition` is missing, not wanted, or of a
+                shape that does not fit.
             PrecisionError: called under a caller's trace with x64 off.
 
         Example:
@@ -126,11 +135,13 @@ class Flow(eqx.Module):
 
             log q(x) = log q0(f^-1(x)) + log |det df^-1/dx|
 
+        It is -inf at points with an infinite coordinate, which only R^dim has, and NaN where one is NaN.
         Shapes: `x` (*batch, dim), result (*batch,); `condition` (condition_dim,), or with leading axes that
         broadcast with those of `x`.
 
         Raises:
-            FlowError: `x` has another last dimension; `condition` is missing, not wanted, or does not fit.
+            FlowError: `x` is not real numbers or has another last dimension; `condition` is missing, not
+                wanted, or does not fit.
             PrecisionError: called under a caller's trace with x64 off.
 
         Example:
@@ -139,7 +150,7 @@ class Flow(eqx.Module):
             -1.8379
         """
         traced = under_trace(self, x, condition)
-        points, condition = _floats(x, traced), _floats(condition, traced)
+        points, condition = as_floats("x", x, traced), _as_condition(condition, traced)
         if points.shape[-1:] != (self.dim,):
             raise FlowError(
                 f"The flow has dim {self.dim}, but x has shape {points.shape}. Give x of shape "
@@ -222,7 +233,14 @@ def _push_forward(flow: Flow, draws: Array, condition: Array | None) -> tuple[Ar
 
 @eqx.filter_jit
 def _log_prob_of_rows(flow: Flow, z: Array, condition: Array | None) -> Float[Array, " rows"]:
-    return _in_blocks(lambda z, c: log_prob(flow, z, c), z, condition)
+    log_probs = _in_blocks(lambda z, c: log_prob(flow, z, c), z, condition)
+    if flow.periodic:
+        return log_probs
+    # on its way to the base, infinity becomes NaN in most flows
+    far = jnp.isinf(z).any(axis=1) & ~jnp.isnan(z).any(axis=1)
+    if condition is not None:
+        far &= jnp.isfinite(condition).all(axis=1)
+    return jnp.where(far, -jnp.inf, log_probs)
 
 
 def _in_blocks(function: Callable, points: Array, condition: Array | None) -> Any:
@@ -232,13 +250,13 @@ def _in_blocks(function: Callable, points: Array, condition: Array | None) -> An
     return jax.lax.map(lambda row: function(*row), (points, condition), batch_size=ROWS)
 
 
-def _pushed(flow: Flow, push: Callable, key: Any, shape: tuple[int, ...], condition: Any) -> tuple:
+def _pushed(flow: Flow, push: Callable, key: Any, shape: Any, condition: Any) -> tuple:
     """The outputs of `push` at base draws, each with leading axes `shape`."""
     traced = under_trace(flow, key, condition)
-    condition = _floats(condition, traced)
-    if _batch_shape(flow, shape, condition) != tuple(shape):
+    condition, shape = _as_condition(condition, traced), as_draws_shape(shape)
+    if _batch_shape(flow, shape, condition) != shape:
         raise FlowError(
-            f"A condition of shape {condition.shape} was given for draws of shape {tuple(shape)}. Ask for "
+            f"A condition of shape {condition.shape} was given for draws of shape {shape}. Ask for "
             f"shape {condition.shape[:-1]}, or one that this broadcasts to."
         )
     n = math.prod(shape)
@@ -279,10 +297,8 @@ def _chunk(array: Any, start: int, rows: int) -> Any:
     return jnp.asarray(np.pad(part, [(0, rows - len(part)), (0, 0)]))
 
 
-def _floats(value: Any, traced: bool) -> Any:
-    if value is None:
-        return None
-    return jnp.asarray(value, float) if traced else np.asarray(value, np.float64)
+def _as_condition(value: Any, traced: bool) -> Any:
+    return None if value is None else as_floats("condition", value, traced)
 
 
 def _rows(array: Any, batch: tuple[int, ...]) -> Any:
@@ -301,7 +317,7 @@ def _batch_shape(flow: Flow, batch: tuple[int, ...], condition: Any) -> tuple[in
                 f"This flow is conditional: give a condition of shape ({flow.condition_dim},) or (..., "
                 f"{flow.condition_dim})."
             )
-        return tuple(batch)
+        return batch
     if flow.condition_dim is None:
         raise FlowError(
             f"A condition of shape {condition.shape} was given, but this flow takes none. Build the flow "
@@ -316,6 +332,5 @@ def _batch_shape(flow: Flow, batch: tuple[int, ...], condition: Any) -> tuple[in
         return np.broadcast_shapes(batch, condition.shape[:-1])
     except ValueError as error:
         raise FlowError(
-            f"The condition has leading axes {condition.shape[:-1]}, which do not broadcast with "
-            f"{tuple(batch)}."
+            f"The condition has leading axes {condition.shape[:-1]}, which do not broadcast with {batch}."
         ) from error

@@ -7,8 +7,12 @@ from flowvi.bijections import Bijection, Chain, Constant, LocationScale
 from flowvi.bijections.leaf import leaf
 from flowvi.errors import FlowError
 from flowvi.flows.flow import Flow
+from flowvi.flows.torus import keeps_turns
 from flowvi.flows.whiten import Fixed
 from flowvi.precision import double_precision
+
+CONSTANT = 1e-12
+"""Standard deviation, as a share of the mean, below which a column is constant but for rounding."""
 
 
 class StandardisedCondition(Bijection):
@@ -50,6 +54,11 @@ class StandardisedCondition(Bijection):
     def condition_dim(self) -> int | None:
         return self.bijection.condition_dim
 
+    @property
+    def periodic(self) -> bool:
+        """Whether it is a bijection of angles, see `keeps_turns`."""
+        return keeps_turns(self.bijection)
+
     def forward_and_log_det(
         self, x: Float[Array, "..."], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
@@ -76,7 +85,8 @@ def standardise(
     m and s sit inside the flow and are not trained. Shapes: x (rows, dim), condition (rows, condition_dim).
 
     Raises:
-        FlowError: columns are not as many as the flow's, or one is constant or not finite.
+        FlowError: columns are not as many as the flow's, or one is constant or not finite; or the flow is of
+            angles, whose period would be another.
 
     Example:
         >>> import flowvi
@@ -101,7 +111,7 @@ def _moments(name: str, data: np.ndarray, columns: int | None) -> tuple[np.ndarr
         )
     location, scale = data.mean(axis=0), data.std(axis=0)
     # written so that NaN fails as well; rounding of the mean makes the scale of equal numbers positive
-    bad = ~(scale > 1e-12 * np.abs(location)) | ~np.isfinite(scale)
+    bad = ~(scale > CONSTANT * np.abs(location)) | ~np.isfinite(scale)
     if np.any(bad):
         raise FlowError(
             f"standardise: column {int(np.argmax(bad))} of {name} is constant or not finite. Leave it out."
@@ -122,7 +132,7 @@ def standardise_by(
     Shapes: location, scale (dim,); those of the condition (condition_dim,).
 
     Raises:
-        FlowError: shapes differ from the flow's, or a scale is not positive.
+        FlowError: shapes differ from the flow's, a scale is not positive, or the flow is of angles.
 
     Example:
         >>> import flowvi
@@ -132,7 +142,25 @@ def standardise_by(
         >>> flow.log_prob([3.0]).round(4).item()
         -1.6121
     """
-    bijection = flow.bijection
     if condition_location is not None and condition_scale is not None:
-        bijection = StandardisedCondition(bijection, condition_location, condition_scale)
-    return Flow(flow.base, Chain([bijection, Fixed(LocationScale(location, scale))]))
+        flow = standardise_condition(flow, condition_location, condition_scale)
+    return Flow(flow.base, Chain([flow.bijection, Fixed(LocationScale(location, scale))]))
+
+
+@double_precision
+def standardise_condition(
+    flow: Flow, location: Float[np.ndarray, " condition"], scale: Float[np.ndarray, " condition"]
+) -> Flow:
+    """A flow conditioned on (condition - location) / scale, whose points stay as they are.
+
+    Shapes: location, scale (condition_dim,).
+
+    Example:
+        >>> import flowvi
+        >>> import numpy as np
+        >>> from flowvi.flows.standardise import standardise_condition
+        >>> flow = flowvi.flows.circular_spline(1, key=0, condition_dim=1)
+        >>> standardise_condition(flow, np.array([3.0]), np.array([2.0])).condition_dim
+        1
+    """
+    return Flow(flow.base, StandardisedCondition(flow.bijection, location, scale))

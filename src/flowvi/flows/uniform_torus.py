@@ -28,6 +28,10 @@ class UniformTorus(Distribution):
 
     dim: int = eqx.field(static=True)
 
+    @property
+    def periodic(self) -> bool:
+        return True
+
     def sample(self, key: PRNGKeyArray) -> Float[Array, " dim"]:
         return jax.random.uniform(key, (self.dim,), minval=-np.pi, maxval=np.pi)
 

@@ -11,7 +11,7 @@ import numpy as np
 from flowvi.cache import kept_programs
 from flowvi.diagnostics.label_switching import switched_labels
 from flowvi.display import display
-from flowvi.errors import ArgumentError, ModelError
+from flowvi.errors import ArgumentError, FlowError, ModelError
 from flowvi.flows import Flow, Normal
 from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.chains import thinned
@@ -79,7 +79,7 @@ def fit(
         CheckpointError: the directory cannot be written to, or belongs to another fit.
         ModelError: the model cannot be fitted as it stands.
         DensityError: the log density is not a finite, differentiable scalar.
-        FlowError: the flow is unknown or of another dimension.
+        FlowError: the flow is unknown, of another dimension, or of angles.
 
     Example:
         >>> import jax.numpy as jnp
@@ -89,6 +89,7 @@ def fit(
         'good'
     """
     _check_arguments(seed, budget, draws)
+    _check_space(flow)
     target = target_of(model, args, model_kwargs, example, supports)
     if target.dim == 0:
         raise ModelError("The model has no parameters: nothing is left to infer.")
@@ -128,6 +129,14 @@ def _check_arguments(seed: int, budget: Budget | None, draws: int) -> None:
         raise ArgumentError(
             f"budget={budget!r} is a {type(budget).__name__}: give flowvi.Budget(gradients=...) or "
             "flowvi.Budget(seconds=...)."
+        )
+
+
+def _check_space(flow: Any) -> None:
+    if isinstance(flow, Flow) and flow.periodic:
+        raise FlowError(
+            f"flow is over {type(flow.base).__name__}, a density of angles, but the parameters of a model "
+            "are put on R^dim, where it is not normalised. Give a flow over a base on R^dim such as Normal."
         )
 
 

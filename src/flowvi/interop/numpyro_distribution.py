@@ -14,7 +14,7 @@ from numpyro.distributions import Distribution, constraints
 
 from flowvi.bijections.leaf import leaf
 from flowvi.errors import FlowError
-from flowvi.flows import Flow, UniformTorus
+from flowvi.flows import Flow
 from flowvi.flows.flow import forward_and_log_prob, log_prob
 from flowvi.precision import is_traced
 
@@ -30,7 +30,8 @@ def numpyro_distribution(
     JAX's x64 flag is on. Shapes: event (dim,), batch the leading axes of `condition` (*batch, condition_dim).
 
     Raises:
-        FlowError: the condition is missing, not wanted, or has another length.
+        FlowError: `flow` is no Flow; the condition is missing, not wanted, or has another length. In
+            `log_prob`: the value has another last dimension.
 
     Example:
         >>> import flowvi
@@ -55,7 +56,12 @@ class FlowDistribution(Distribution):
     pytree_data_fields = ("flow", "condition")
 
     def __init__(self, flow: Flow, condition: Any = None, *, validate_args: bool | None = None) -> None:
-        given = None if condition is None else jnp.shape(condition)[-1]
+        if not isinstance(flow, Flow):
+            raise FlowError(
+                f"flow is of type {type(flow).__name__}: give a Flow, such as flowvi.flows builds."
+            )
+        # a lone number is no vector of any length
+        given = None if condition is None else (0, *jnp.shape(condition))[-1]
         if given != flow.condition_dim:
             raise FlowError(
                 f"The flow takes a condition of length {flow.condition_dim}, but one of length {given} was "
@@ -69,7 +75,7 @@ class FlowDistribution(Distribution):
     @property
     def support(self) -> constraints.Constraint:
         """R^dim, or the torus."""
-        if isinstance(self.flow.base, UniformTorus):
+        if self.flow.periodic:
             return constraints.independent(constraints.circular, 1)
         return constraints.real_vector
 
@@ -97,7 +103,18 @@ class FlowDistribution(Distribution):
         if intermediates:
             return intermediates[0]
         value = jnp.asarray(value, _caller_dtype())
-        shape = np.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        if value.shape[-1:] != self.event_shape:
+            raise FlowError(
+                f"The flow has dim {self.flow.dim}, but the value has shape {value.shape}. Give a value of "
+                f"shape (..., {self.flow.dim})."
+            )
+        try:
+            shape = np.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        except ValueError as error:
+            raise FlowError(
+                f"The value has leading axes {value.shape[:-1]}, which do not broadcast with those of the "
+                f"condition, {self.batch_shape}."
+            ) from error
         of_rows = jax.vmap(lambda z, c: log_prob(self.flow, z, c))
         return of_rows(_rows(value, shape), _rows(self.condition, shape)).reshape(shape)
 

@@ -18,6 +18,8 @@ from flowvi.flows import Flow
 from flowvi.interop.numpyro_distribution import FlowDistribution, in_precision
 from flowvi.precision import double_precision
 
+_WANTED = "give a Flow, or a function such as lambda dim: flowvi.flows.real_nvp(dim, key=0)."
+
 
 def numpyro_guide(
     model: Callable[..., Any],
@@ -35,7 +37,8 @@ def numpyro_guide(
     flow as given, and not from where NumPyro finds a finite density: see `flowvi.flows.whiten`.
 
     Raises:
-        FlowError: the flow has another dim than the model, at the first use, or the condition does not fit.
+        FlowError: `flow` is neither a flow nor a function; at the first use, the function gives no flow, the
+            flow has another dim than the model or is of angles, or the condition does not fit.
 
     Example:
         >>> import flowvi
@@ -65,6 +68,8 @@ class FlowGuide(AutoContinuous):
         condition: Any = None,
         prefix: str = "auto",
     ) -> None:
+        if not isinstance(flow, Flow) and not callable(flow):
+            raise FlowError(f"flow is of type {type(flow).__name__}: {_WANTED}")
         self._given = flow
         self._condition = condition
         super().__init__(model, prefix=prefix)
@@ -93,10 +98,17 @@ class FlowGuide(AutoContinuous):
         with jax.ensure_compile_time_eval():
             given = self._given
             self._start = given if isinstance(given, Flow) else given(int(self.latent_dim))
+        if not isinstance(self._start, Flow):
+            raise FlowError(f"flow={self._given!r} gave a {type(self._start).__name__}: {_WANTED}")
         if self._start.dim != self.latent_dim:
             raise FlowError(
                 f"The flow has dim {self._start.dim}, but the model has {self.latent_dim} unconstrained "
                 "latent coordinates. Give a function such as lambda dim: flowvi.flows.real_nvp(dim, key=0)."
+            )
+        if self._start.periodic:
+            raise FlowError(
+                f"The flow is over {type(self._start.base).__name__}, a density of angles, but latent sites "
+                "are put on R^dim, where it is not normalised. Give a flow over a base on R^dim."
             )
 
     def _get_posterior(self) -> FlowDistribution:
