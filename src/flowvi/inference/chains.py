@@ -31,6 +31,9 @@ CHAINS = 32
 NUTS_CHAINS = 16
 """Fewer where trajectories are long: each has to get somewhere for the gradients allowed."""
 
+_GROUPS = 2
+"""Of chains, each run by itself, on a core of its own where there are several."""
+
 LARGEST_RHAT = 1.01
 LARGEST_DIVERGENT = 0.01
 """Share of iterations that may diverge: where the integrator cannot go, the posterior is not drawn."""
@@ -158,7 +161,7 @@ def compile_ahead(target: Target, proposal: Proposal) -> None:
     """Compile what HMC in the base space of q will need, while something else is done."""
     exact = proposal.parts()[0].bijection()
     bijection = flow_in_single_precision(exact)
-    base, each = np.zeros((CHAINS, target.dim)), np.zeros(CHAINS)
+    base, each = np.zeros((CHAINS // _GROUPS, target.dim)), np.zeros(CHAINS // _GROUPS)
     lengths, steps, metric = np.ones(_BLOCK, int), np.ones(_BLOCK), np.eye(target.dim)
     _begin.ahead(target, exact, bijection, base)
     state = _State(leaf(base), leaf(each), leaf(base))
@@ -218,7 +221,7 @@ def run_chains(
 
 
 class _Ensemble:
-    """Chains in one batch that share a step size and, in the base space of each part, a metric."""
+    """Chains that share a step size and, in the base space of each part, a metric."""
 
     def __init__(
         self,
@@ -244,6 +247,7 @@ class _Ensemble:
         self.gradients = 0
         self._blocks: list[float] = []
         self._z = starts
+        self._traced: set[int] = set()
 
     @property
     def seconds(self) -> float:
@@ -257,15 +261,24 @@ class _Ensemble:
     def _advance(self, trajectories: _Trajectories) -> _Trace:
         k = int(self._rng.choice(len(self._parts), p=self._weights))
         exact, bijection = self._exact[k], self._bijections[k]
-        target, chains = self._density.target, len(self._z)
-        call = self._density.journal.call
-        state = call(_begin, target, exact, bijection, self._z, like=_State._make([0, 0, 0]))
-        key = jax.random.key(int(self._rng.integers(2**63)))
+        target, call = self._density.target, self._density.journal.call
         lengths, steps, _ = trajectories
-        arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
-        trace, spent = call(_block, *arguments, like=((0,) * 6, 0))
-        trace = _Trace._make(map(np.asarray, trace))
-        spent = chains + int(np.asarray(spent).sum())
+
+        def moved(group: tuple[Array, np.ndarray]) -> tuple[_Trace, Int[np.ndarray, "iterations chains"]]:
+            key, z = group
+            state = call(_begin, target, exact, bijection, z, like=_State._make([0, 0, 0]))
+            arguments = target, bijection, self._kernel, state, key, lengths, steps, self._metric
+            trace, spent = call(_block, *arguments, like=((0,) * 6, 0))
+            return _Trace._make(map(np.asarray, trace)), np.asarray(spent)
+
+        keys = [jax.random.key(int(seed)) for seed in self._rng.integers(2**63, size=_GROUPS)]
+        groups = list(zip(keys, np.array_split(self._z, _GROUPS), strict=True))
+        # the first time by one thread, so that nothing is compiled twice
+        parts = self._density.map(moved, groups) if k in self._traced else [moved(group) for group in groups]
+        self._traced.add(k)
+        traces, counts = zip(*parts, strict=True)
+        trace = _Trace._make(np.concatenate(column, axis=1) for column in zip(*traces, strict=True))
+        spent = len(self._z) + int(sum(count.sum() for count in counts))
         self.gradients += spent
         self._density.ledger.spend(spent)
         self._z = self._jump(trace)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from flowvi.compiling import Compiled
-from flowvi.cores import in_batches, on_all_cores
+from flowvi.cores import in_batches, map_on_all_cores, on_all_cores
 from flowvi.errors import DensityError
 from flowvi.inference.budget import Ledger
 from flowvi.inference.journal import Journal
@@ -22,6 +25,9 @@ BATCH = 32
 
 VALUES = 512
 """Points per call of the compiled log density alone."""
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 _KEPT = 16 * VALUES
 """Points whose log densities are kept together in a journal."""
@@ -43,6 +49,7 @@ class Density:
         # the density alone is needed later: it is compiled while its gradient is, and while the starts climb
         leaves_jax = _value.ahead(target, np.zeros((VALUES, target.dim)))
         # what is called outside JAX may not bear two threads
+        self._one_thread = leaves_jax
         self._values = _values if leaves_jax else _values_on_all_cores
 
     def value_and_grad(
@@ -75,6 +82,13 @@ class Density:
                 break
             values.append(self.value(z[start : start + VALUES]))
         return np.concatenate(values)
+
+    def map(self, function: Callable[[A], R], items: Sequence[A]) -> list[R]:
+        """`[function(item) for item in items]` for a function that evaluates the target, on all cores where
+        the target bears it."""
+        if self._one_thread:
+            return [function(item) for item in items]
+        return map_on_all_cores(function, items)
 
     def _count(
         self, z: Float[np.ndarray, "n dim"], value: Float[np.ndarray, " n"], smooth: Bool[np.ndarray, " n"]
@@ -109,13 +123,18 @@ def _value(target: Target, z: Array) -> Array:
     return batch_map(lambda one: scalar_log_density(target, one), z)
 
 
+_TRACING = threading.RLock()
+"""Handlers of probabilistic programs are not safe in two threads."""
+
+
 def scalar_log_density(target: Target, z: Float[Array, " dim"]) -> Float[Array, ""]:
     """The target's log density, known to be a floating scalar once it has been traced.
 
     Raises:
         DensityError: it is something else.
     """
-    out = target.log_density(z)
+    with _TRACING:
+        out = target.log_density(z)
     if not isinstance(out, jax.Array) or out.shape != ():
         found = f"an array of shape {out.shape}" if isinstance(out, jax.Array) else f"a {type(out).__name__}"
         raise DensityError(
