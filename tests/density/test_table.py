@@ -1,10 +1,12 @@
 """Tables from whatever holds them, and which columns have a density."""
 
+import re
+
 import numpy as np
 import pytest
 
 from flowvi.density.columns import check_finite, noise_widths, repeats_of
-from flowvi.density.rows import Rows, moments, split
+from flowvi.density.rows import Rows, moments, moments_of_condition, split
 from flowvi.density.table import read_table
 from flowvi.errors import ArgumentError, DataError
 
@@ -57,6 +59,26 @@ def test_whatever_streams_arrow_is_read():
 def test_a_series_is_one_column():
     pandas = pytest.importorskip("pandas")
     assert read_table(pandas.Series([1.0, 2.0]), "x").values.tolist() == [[1.0], [2.0]]
+    assert read_table(pandas.Series([1.0, 2.0], name="height"), "x").names == ("height",)
+    assert read_table(pandas.Series([1.0, 2.0]), "x").names == ("0",)
+
+
+def test_two_columns_of_one_name_are_refused_by_it():
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(np.zeros((3, 4)), columns=["a", "b", "a", "b"])
+    arrow = pyarrow.table([[1.0], [2.0]], names=["a", "b"]).append_column("a", pyarrow.array([1.0]))
+    for table, names in ((frame, "'a', 'b'"), (arrow, "'a'")):
+        with pytest.raises(DataError, match=f"x has more than one column named {names}\\."):
+            read_table(table, "x")
+
+
+def test_objects_that_are_all_numbers_are_numbers():
+    mixed = np.array([[1.5, True], [np.int8(2), np.bool_(False)]], object)
+    assert read_table(mixed, "x").values.tolist() == [[1.5, 1.0], [2.0, 0.0]]
+    # text is none, though it can be read as one
+    for other in ("1.5", None, 1j):
+        with pytest.raises(DataError, match=f"x holds objects, such as {other!r}".replace("(", ".")):
+            read_table(np.array([[1.0, other]], object), "x")
 
 
 def test_what_is_missing_in_a_frame_or_masked_array_is_found():
@@ -120,7 +142,6 @@ DISCRETE = {
     "binary": RNG.integers(0, 2, size=500),
     "counts": RNG.poisson(9.0, size=500),
     "rounded to 0.2 sd": (RNG.normal(size=5000) * 5).round() / 5,
-    "a tenth zeros": np.where(RNG.uniform(size=2000) < 0.1, 0.0, RNG.normal(size=2000)),
 }
 
 
@@ -152,12 +173,31 @@ def test_columns_to_spread_by_name_and_by_number():
     with pytest.raises(DataError, match=r"x\['1'\] is discrete"):
         noise_widths(table, ["0"])
     assert noise_widths(table, [0, "1"]).tolist() == [1.0, 1.0]
-    with pytest.raises(ArgumentError, match="'age'"):
-        noise_widths(table, ["age"])
+    assert noise_widths(table, np.array([0, 1])).tolist() == [1.0, 1.0]
+    for other in ("age", 2, None, [2], True):
+        with pytest.raises(ArgumentError, match=re.escape(f"names column {other!r}, but")):
+            noise_widths(table, [other])
+    for other in (None, 2.0):
+        with pytest.raises(ArgumentError, match=f"dequantise={other!r} is of type"):
+            noise_widths(table, other)
 
 
-def test_values_on_no_lattice_cannot_be_spread():
+def test_whole_numbers_are_a_frames_labels_before_they_are_places():
+    pandas = pytest.importorskip("pandas")
+    values = np.column_stack([RNG.poisson(4.0, size=500), RNG.normal(size=500)])
+    assert noise_widths(read_table(pandas.DataFrame(values, columns=[1, 0]), "x"), [1]).tolist() == [1, 0]
+    assert noise_widths(read_table(pandas.DataFrame(values, columns=[3, 5]), "x"), 3).tolist() == [1, 0]
+    with pytest.raises(ArgumentError, match="column 0, but the columns of x are 3, 5"):
+        noise_widths(read_table(pandas.DataFrame(values, columns=[3, 5]), "x"), [0])
+    # where labels are text
+    assert noise_widths(read_table(pandas.DataFrame(values, columns=["a", "b"]), "x"), [0]).tolist() == [1, 0]
+
+
+def test_values_on_no_lattice_cannot_be_spread_and_that_is_not_advised():
     zeros = np.where(RNG.uniform(size=2000) < 0.1, 0.0, RNG.normal(size=2000))
+    with pytest.raises(DataError, match=r"x\['0'\] is discrete: .*Noise cannot mend that") as refused:
+        noise_widths(x_of(zeros), False)
+    assert "dequantise" not in str(refused.value)
     with pytest.raises(DataError, match=r"x\['0'\] cannot be dequantised.*not equally spaced"):
         noise_widths(x_of(zeros), True)
 
@@ -176,6 +216,19 @@ def test_a_column_that_is_constant_where_it_is_trained_on():
     column[-1] = 1.0
     with pytest.raises(DataError, match=r"x\['0'\] has a standard deviation of 0"):
         moments(x_of(column), np.arange(50))
+    rounding = 1 + 1e-14 * RNG.normal(size=100)
+    with pytest.raises(DataError, match=r"x\['0'\] has a standard deviation of .*e-1.* around 1 .*rounding"):
+        moments(x_of(rounding), np.arange(50))
+    with pytest.raises(DataError, match="out of range"):
+        moments(x_of(RNG.normal(size=100) * 1e300), np.arange(50))
+
+
+def test_a_condition_may_be_constant_where_it_is_trained_on():
+    rare, rounding = np.zeros(100), 1 + 1e-14 * RNG.normal(size=100)
+    rare[-1] = 1.0
+    location, scale = moments_of_condition(x_of(rare, rounding, np.arange(100.0)), np.arange(50))
+    np.testing.assert_allclose(location, [0.0, 1.0, 24.5])
+    np.testing.assert_allclose(scale, [1.0, 1.0, np.arange(50.0).std()])
 
 
 @pytest.mark.parametrize("n", [50, 99, 1000, 500_000])

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable
 from typing import Any
 
 import numpy as np
 
-from flowvi.density.columns import check_finite, noise_widths
+from flowvi.density.columns import check_angles, check_finite, noise_widths
 from flowvi.density.flow_of import flow_of
 from flowvi.density.likelihood import rounds
 from flowvi.density.result import DensityFit
-from flowvi.density.rows import Rows, moments, split
+from flowvi.density.rows import Moments, Rows, moments, moments_of_condition, split
 from flowvi.density.table import Table, read_table
 from flowvi.diagnostics.estimate import Estimate
 from flowvi.errors import ArgumentError, DataError
 from flowvi.flows import Flow
-from flowvi.flows.standardise import standardise_by
+from flowvi.flows.arguments import seed_of
+from flowvi.flows.standardise import standardise_by, standardise_condition
 from flowvi.precision import double_precision
 from flowvi.training.early_stopping import follow
 
@@ -27,7 +28,7 @@ def fit_density(
     *,
     condition: Any = None,
     flow: str | Flow = "auto",
-    dequantise: bool | Sequence[str | int] = False,
+    dequantise: bool | str | int | Collection[Hashable] = False,
     max_steps: int = 20_000,
     seed: int = 0,
     progress: bool = True,
@@ -48,7 +49,8 @@ def fit_density(
     Args:
         flow: "auto" (spline couplings); "gaussian"; a builder's name (the families in which sampling is
             cheap are turned around, so that the density is); or a `Flow` of standardised rows, whose
-            parameters are trained from where they are.
+            parameters are trained from where they are. A flow of angles, such as `circular_spline` gives,
+            is one of the rows as they are, in radians from -pi to pi.
         dequantise: True, or the names or numbers of columns, whose discrete values are spread by uniform
             noise over the gap to the next value. `held_out` is then a lower bound on the log likelihood of
             the discrete values, plus the log of the gap's width.
@@ -56,9 +58,11 @@ def fit_density(
         progress: print to stderr how training goes.
 
     Raises:
-        DataError: values are missing or not numbers, rows are too few, or a column is constant or discrete.
+        DataError: values are missing or not numbers, rows are too few, or a column is constant or discrete;
+            with a flow of angles, a value is none.
         FlowError: the flow is unknown or does not fit the data.
-        ArgumentError: `max_steps` is not positive, or `dequantise` names a column that is not there.
+        ArgumentError: `max_steps` is not positive, `seed` is no seed, or `dequantise` names a column that is
+            not there.
 
     Source: Papamakarios et al. 2017 (arXiv 1705.07057), section 4; dequantisation: Theis et al. 2016
     (arXiv 1511.01844), section 3.1.
@@ -71,13 +75,14 @@ def fit_density(
     """
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
         raise ArgumentError(f"max_steps={max_steps!r}: give a positive number of steps.")
+    seed = seed_of(seed)
     table, given = _checked(x, condition)
     rng = np.random.default_rng(seed)
     parts = split(table.rows, rng)
     widths = noise_widths(table, dequantise)
-    of_condition = None if given is None else (given, moments(given, parts.train))
-    rows = Rows(table, widths, moments(table, parts.train), of_condition)
+    of_condition = None if given is None else (given, moments_of_condition(given, parts.train))
     trained = flow_of(flow, table.columns, None if given is None else given.columns, seed)
+    rows = Rows(table, widths, _moments(trained, table, parts.train), of_condition)
     tested = rows.take(parts.test, rng)
     log_scale = np.log(rows.moments.scale).sum()
 
@@ -86,7 +91,7 @@ def fit_density(
     trained = followed.model
     log_likelihood = np.asarray(trained.log_prob(*tested)) - log_scale
     return DensityFit(
-        flow=standardise_by(trained, *rows.moments, *(of_condition[1] if of_condition else (None, None))),
+        flow=_on_the_scale_of_data(trained, rows),
         held_out=Estimate(
             float(log_likelihood.mean()), float(log_likelihood.std(ddof=1) / np.sqrt(len(log_likelihood)))
         ),
@@ -108,5 +113,20 @@ def _checked(x: Any, condition: Any) -> tuple[Table, Table | None]:
         )
     for one in (table, given):
         if one is not None:
-            check_finite(one)
+            check_finite(one, may_be_constant=one is given)
     return table, given
+
+
+def _moments(flow: Flow, table: Table, train: np.ndarray) -> Moments:
+    if not flow.periodic:
+        return moments(table, train)
+    # another scale would give angles another period
+    check_angles(table)
+    return Moments(np.zeros(table.columns), np.ones(table.columns))
+
+
+def _on_the_scale_of_data(flow: Flow, rows: Rows) -> Flow:
+    of_condition = () if rows.condition is None else rows.condition[1]
+    if not flow.periodic:
+        return standardise_by(flow, *rows.moments, *of_condition)
+    return standardise_condition(flow, *of_condition) if of_condition else flow

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from flowvi.density.table import Table
 from flowvi.errors import DataError
+from flowvi.flows.standardise import CONSTANT
 
 LEAST_ROWS = 50
 _SHARE = 0.1
@@ -56,8 +57,33 @@ def moments(table: Table, chosen: Int[np.ndarray, " n"]) -> Moments:
     """Mean and standard deviation of the columns over chosen rows, which are read in pieces.
 
     Raises:
-        DataError: a column is the same in all of them, or its spread is beyond double precision.
+        DataError: a column is the same in all of them but for rounding, or its spread is beyond double
+            precision.
     """
+    location, scale = _moments(table, chosen)
+    constant = np.flatnonzero(scale <= CONSTANT * np.abs(location))
+    if len(constant):
+        raise DataError(
+            f"{table.listed(constant)} has a standard deviation of {scale[constant[0]]:g} around "
+            f"{location[constant[0]]:g} over the training rows, by which it cannot be standardised: most "
+            "values are equal but for rounding. Leave the column out, or rescale it."
+        )
+    return Moments(location, scale)
+
+
+def moments_of_condition(table: Table, chosen: Int[np.ndarray, " n"]) -> Moments:
+    """The same of a condition, where a column that does not vary over these rows keeps its scale.
+
+    A class that only few rows have may be in none of them; it needs no density.
+
+    Raises:
+        DataError: the spread of a column is beyond double precision.
+    """
+    location, scale = _moments(table, chosen)
+    return Moments(location, np.where(scale <= CONSTANT * np.abs(location), 1.0, scale))
+
+
+def _moments(table: Table, chosen: Int[np.ndarray, " n"]) -> Moments:
     within = np.zeros(table.rows, bool)
     within[chosen] = True
     count, mean, squares = 0, np.zeros(table.columns), np.zeros(table.columns)
@@ -72,12 +98,11 @@ def moments(table: Table, chosen: Int[np.ndarray, " n"]) -> Moments:
             squares += ((values - own) ** 2).sum(axis=0) + step**2 * (count * len(values) / total)
             mean, count = mean + step * (len(values) / total), total
         scale = np.sqrt(squares / count)
-    bad = np.flatnonzero(~(np.isfinite(scale) & (scale > 0)))
+    bad = np.flatnonzero(~np.isfinite(scale))
     if len(bad):
         raise DataError(
-            f"{table.listed(bad)} has a standard deviation of {scale[bad[0]]:g} over the training rows, by "
-            "which it cannot be standardised: most values are equal, or out of range. Leave the column "
-            "out, or rescale it."
+            f"{table.listed(bad)} has a standard deviation of {scale[bad[0]]:g} over the training rows: its "
+            "values are out of range. Rescale the column, or leave it out."
         )
     return Moments(mean, scale)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowvi.errors import DataError, DependencyError
+from flowvi.flows.arguments import is_real
 
 _CHUNK = 2**22
 """Numbers looked at in one piece."""
@@ -21,6 +22,7 @@ class Table(NamedTuple):
         values: (rows, columns), of any real dtype.
         names: of the columns.
         argument: the argument it came from, for errors.
+        labels: what its data frame calls the columns, where it is one: text, numbers, or anything else.
 
     Example:
         >>> Table(np.zeros((3, 2)), ("a", "b"), "x").take(np.array([0, 2])).shape
@@ -30,6 +32,7 @@ class Table(NamedTuple):
     values: np.ndarray
     names: tuple[str, ...]
     argument: str
+    labels: tuple[Any, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -62,35 +65,50 @@ def read_table(data: Any, argument: str) -> Table:
 
     Takes arrays (NumPy, memory-mapped or not, JAX and what else turns into one), nested lists, data frames
     with `columns` and `to_numpy` (pandas, Polars), Arrow tables, and what can be read as one. A vector is one
-    column. Columns without a name are named by their number.
+    column, which has the name of a series. Columns without a name are named by their number.
 
     Raises:
-        DataError: the data are not real numbers in rows and columns, or there are none.
+        DataError: the data are not real numbers in rows and columns, or there are none, or two columns have
+            one name.
 
     Example:
         >>> read_table([1.0, 2.0, 3.0], "x").values.shape
         (3, 1)
     """
+    of_series = None
     if not _has_columns(data) and hasattr(data, "to_numpy"):
-        data = data.to_numpy()
+        data, of_series = data.to_numpy(), getattr(data, "name", None)
     elif not _has_columns(data) and hasattr(data, "__arrow_c_stream__"):
         data = _through_arrow(data, argument)
     if _has_columns(data):
-        names = tuple(getattr(data, "column_names", None) or list(data.columns))
+        labels = tuple(getattr(data, "column_names", None) or list(data.columns))
+        names = _distinct([str(label) for label in labels], argument)
         # Arrow tables and data frames both give a column by its name
-        columns = [_numbers(data[name].to_numpy(), f"{argument}[{name!r}]") for name in names]
+        columns = [_numbers(data[label].to_numpy(), f"{argument}[{label!r}]") for label in labels]
         values = np.column_stack(columns) if columns else np.zeros((0, 0))
-        table = Table(values, tuple(str(name) for name in names), argument)
+        table = Table(values, names, argument, labels)
     else:
         values = _numbers(_array(data, argument), argument)
         values = values[:, None] if values.ndim == 1 else values
-        table = Table(values, tuple(str(column) for column in range(values.shape[-1])), argument)
+        names = tuple(str(column) for column in range(values.shape[-1]))
+        # Polars calls a series without a name ""
+        table = Table(values, (str(of_series),) if of_series not in (None, "") else names, argument)
     if table.values.ndim != 2 or 0 in table.values.shape:
         raise DataError(
             f"{argument} has shape {values.shape}. Give a table of rows and columns, with at least one of "
             "each."
         )
     return table
+
+
+def _distinct(names: list[str], argument: str) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{argument} has more than one column named {', '.join(map(repr, twice))}. Rename or drop all "
+            "but one, or give a NumPy array."
+        )
+    return tuple(names)
 
 
 def _has_columns(data: Any) -> bool:
@@ -123,8 +141,17 @@ def _array(data: Any, argument: str) -> np.ndarray:
 
 
 def _numbers(array: np.ndarray, where: str) -> np.ndarray:
+    if array.dtype.kind == "O":
+        # what a frame of numbers and truth values becomes
+        other = next((value for value in array.flat if not is_real(value)), array)
+        if other is array:
+            return array.astype(np.float64)
+        raise DataError(
+            f"{where} holds objects, such as {other!r}. Give real numbers: leave such a column out, encode "
+            "it as numbers, or fill in what is missing."
+        )
     if array.dtype.kind not in "fiub":
-        sort = {"O": "objects", "U": "text", "T": "text", "S": "bytes", "c": "complex numbers", "M": "dates"}
+        sort = {"U": "text", "T": "text", "S": "bytes", "c": "complex numbers", "M": "dates"}
         raise DataError(
             f"{where} holds {sort.get(array.dtype.kind, f'values of type {array.dtype}')}. Give real "
             "numbers: leave such a column out, or encode it as numbers."

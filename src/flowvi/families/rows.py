@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flowvi.density.columns import check_finite
-from flowvi.density.rows import LEAST_ROWS, Moments
+from flowvi.density.rows import LEAST_ROWS, Moments, moments
 from flowvi.density.table import read_table
 from flowvi.errors import DataError
 
@@ -27,7 +27,9 @@ def read_rows(x: Any) -> Float[np.ndarray, "rows columns"]:
     check_finite(table)
     if table.rows < LEAST_ROWS:
         raise DataError(f"x has {table.rows} rows. A generative model needs {LEAST_ROWS} at least.")
-    return table.take(np.arange(table.rows))
+    every = np.arange(table.rows)
+    moments(table, every)
+    return table.take(every)
 
 
 def new_rows(x: Any, columns: int) -> Float[np.ndarray, "rows columns"]:
