@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from flowvi.bijections.contraction_root import contraction_root
 from flowvi.bijections.increasing_root import increasing_root
 
 FUNCTIONS = {
@@ -67,3 +68,33 @@ def test_the_bracket_has_no_gradient():
     with jax.enable_x64(True):
         ends = jax.grad(lambda a, b: increasing_root(jnp.sinh, jnp.array(1.0), a, b), (0, 1))
         assert ends(jnp.array(0.0), jnp.array(2.0)) == (0, 0)
+
+
+FORWARD, REVERSE = jax.jacfwd, jax.jacrev
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"), [(FORWARD, REVERSE), (REVERSE, FORWARD)], ids=["hessian", "reverse_over_forward"]
+)
+def test_second_derivatives_within_a_scan_are_those_of_the_layers_one_by_one(outer, inner):
+    def layer(x, scale):
+        x = increasing_root(lambda u: u + scale * jnp.tanh(u), x, x - scale, x)
+        return contraction_root(lambda u: scale * jnp.sin(u), x[None], 0.7)[0]
+
+    def scanned(x, scales):
+        return jax.lax.scan(lambda x, scale: (layer(x, scale), None), x, scales)[0]
+
+    def one_by_one(x, scales):
+        return layer(layer(x, scales[0]), scales[1])
+
+    @jax.jit
+    def both(scales):
+        x = jnp.array(1.3)
+        # without a scan, reverse mode twice as well
+        expected = jax.jacrev(jax.jacrev(one_by_one, 1), 1)(x, scales)
+        return outer(inner(scanned, 1), 1)(x, scales), expected
+
+    with jax.enable_x64(True):
+        found, expected = both(jnp.array([0.3, 0.6]))
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    assert np.min(np.abs(expected)) > 1e-3

@@ -19,7 +19,8 @@ def contraction_root(
 
     The first kind of step shrinks r by the contraction, in exact arithmetic: once neither does, what is left
     of r is rounding, and the search ends. So there is no tolerance, and no start from which it fails.
-    Gradients are those of the implicit function, dx = (I + dg/dx)^-1 (dy - dg).
+    Gradients are those of the implicit function, dx = (I + dg/dx)^-1 (dy - dg); within a `jax.lax.scan` as in
+    `increasing_root`.
 
     Shapes: x, y (dim,). Cost: some 5 Jacobians of g and solves where dim is small, else at most
     log(eps) / log(contraction) evaluations.

@@ -21,7 +21,9 @@ def increasing_root(
     Newton steps, and a bisection of the bracket wherever one leaves it or does not halve the step before,
     until the residual or the step is a rounding. The bracket [low, high] is only where to look first: it
     widens until it holds the root. Gradients, to any order and in both modes, are those of the implicit
-    function, dx = (dtarget - df) / f'(x), in the target and in all that `function` closes over.
+    function, dx = (dtarget - df) / f'(x), in the target and in all that `function` closes over. Within a
+    `jax.lax.scan`, where JAX drops rules for derivatives once reverse mode has passed, they go to the second
+    order, with one of the two in forward mode.
 
     Shapes: all alike. Cost: 2 evaluations for a bracket that holds the root, then usually 4 to 10 of the
     function and its slope.
