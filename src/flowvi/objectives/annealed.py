@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from flowvi.errors import ArgumentError
-from flowvi.objectives.log_density import Annealed, Density
+from flowvi.objectives.log_density import Annealed, Density, check_callable
 
 Schedule = Callable[[Int[Array, ""]], Float[Array, ""]]
 
@@ -42,6 +42,9 @@ def annealed(log_density: Density, schedule: Schedule | None = None) -> Annealed
     modes far apart are found while beta_t is small. An Equinox module may hold arrays; of a function those
     are constants of the compiled program.
 
+    Raises:
+        ArgumentError: `log_density` is no log density, or `schedule` no function.
+
     Source: R&M, equation 20.
 
     Example:
@@ -49,4 +52,9 @@ def annealed(log_density: Density, schedule: Schedule | None = None) -> Annealed
         >>> target = flowvi.objectives.annealed(lambda z: -0.5 * z @ z)
         >>> objective = flowvi.objectives.reverse_kl(target)
     """
-    return Annealed(log_density, schedule or linear_schedule())
+    check_callable(log_density)
+    if schedule is None:
+        schedule = linear_schedule()
+    elif not callable(schedule):
+        raise ArgumentError(f"schedule={schedule!r}: give a function of the step, such as linear_schedule().")
+    return Annealed(log_density, schedule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Literal
 
 import equinox as eqx
@@ -158,7 +159,7 @@ def importance_weighted(
 
 def renyi(
     log_density: LogDensity,
-    alpha: float,
+    alpha: float | np.floating | np.integer,
     *,
     importance_samples: int = 8,
     condition: Float[Array | np.ndarray, ...] | None = None,
@@ -170,7 +171,9 @@ def renyi(
         -1/(1 - alpha) E[log 1/K sum_k w_k^(1 - alpha)],    w_k = p(z_k) / q(z_k),  z_k ~ q
 
     Alpha = 1 is reverse KL as a limit, alpha = 0 the importance-weighted bound; below 1 q covers more of p,
-    above 1 it seeks a mode. With s_k = w_k^(1 - alpha) / sum_j w_j^(1 - alpha), the gradients are those of
+    above 1 it seeks a mode. Alpha < 0 is refused: the bound is then from above, but its estimate from K draws
+    falls without end as q leaves p. With s_k = w_k^(1 - alpha) / sum_j w_j^(1 - alpha), the gradients are
+    those of
 
         total:                     sum_k s_k log w_k
         doubly reparameterized:    sum_k (alpha s_k + (1 - alpha) s_k^2) log w_k,    through z_k alone
@@ -178,7 +181,7 @@ def renyi(
     with s_k held fixed; both have the same mean. Shapes and cost: as in `importance_weighted`.
 
     Raises:
-        ArgumentError: an argument is of the wrong type or out of range.
+        ArgumentError: an argument is of the wrong type or out of range, or alpha is negative.
 
     Source: Li & Turner 2016 (arXiv 1602.02311), equations 4 and 9; the second gradient follows from
     Tucker et al. 2018 (arXiv 1810.04152), section 3, applied to the powers of the weights.
@@ -191,8 +194,14 @@ def renyi(
         -0.919
     """
     check_callable(log_density)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
+    if isinstance(alpha, bool) or not isinstance(alpha, numbers.Real) or not math.isfinite(alpha):
         raise ArgumentError(f"alpha={alpha!r}: give a finite number.")
+    if alpha < 0:
+        raise ArgumentError(
+            f"alpha={alpha!r}: the bound is then above the log evidence, and its estimate from a few draws is "
+            "no bound: training by it drives q away from p. Give alpha >= 0, of which 0 covers most of p, or "
+            "use reweighted_forward_kl, which covers p."
+        )
     choices = ("doubly_reparameterized", "total")
     along_path = check_choice("gradient", gradient, choices) == "doubly_reparameterized"
     groups, size = check_count("samples", samples), check_count("importance_samples", importance_samples)
