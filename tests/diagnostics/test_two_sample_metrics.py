@@ -45,6 +45,20 @@ def test_mmd_of_gaussians_is_the_closed_form_within_its_error(shift, scale):
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(values.std(), rel=0.2)
 
 
+def test_the_error_of_mmd_is_not_too_large_where_distributions_are_equal():
+    ratios = []
+    for dim, bandwidth, shift in ((1, 1.0, 0.0), (2, 1.3, 0.0), (2, 1.3, 0.3)):
+        estimates = [
+            mmd_squared(normal(50, seed, dim=dim), normal(40, 1000 + seed, shift, dim=dim), bandwidth)
+            for seed in range(400)
+        ]
+        values, errors = np.array(estimates).T
+        ratios.append(np.sqrt(np.mean(errors**2)) / values.std())
+    # sds of 400 values are right to 5%, of equal distributions' to 8%; cut off at zero the first two are 1.3
+    assert np.mean(ratios[:2]) < 1.25
+    assert ratios[2] > 0.8
+
+
 def test_median_distance():
     assert median_distance(np.array([[0.0], [1.0]]), np.array([[3.0]])) == 2.0
     x = normal(5000, 0)
@@ -142,3 +156,17 @@ def test_bad_settings_are_refused(as_users_run_it):
         c2st(x, y, folds=1)
     with pytest.raises(ArgumentError, match="neighbours"):
         precision_recall(x, y, neighbours=0)
+    with pytest.raises(ArgumentError, match="radius='far'"):
+        modes_covered(x, y, radius="far")
+    with pytest.raises(ArgumentError, match="seed=-1"):
+        c2st(x, y, seed=-1)
+    with pytest.raises(ArgumentError, match="width=0"):
+        c2st(x, y, width=0)
+
+
+def test_settings_of_any_kind_of_number(as_users_run_it):
+    x, y = normal(30, 0), normal(30, 1)
+    assert 0 <= c2st(x, y, folds=np.int64(2), width=np.int64(2)).value <= 1
+    assert precision_recall(x, y, np.int64(3)) == precision_recall(x, y)
+    assert mmd_squared(x, y, np.float32(1.5)) == mmd_squared(x, y, 1.5)
+    assert modes_covered(x, y, np.float32(0.5), np.float32(0.25)) == modes_covered(x, y, 0.5, 0.25)

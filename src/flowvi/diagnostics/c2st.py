@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from typing import Any
 
@@ -28,7 +29,7 @@ def c2st(x: Any, y: Any, *, seed: int = 0, folds: int = 5, width: int | None = N
 
     Raises:
         DataError: x and y are not rows of finite numbers in as many columns, two for each fold at least.
-        ArgumentError: `folds` is less than 2.
+        ArgumentError: `folds` is less than 2, or `width` or `seed` is out of range.
         DependencyError: scikit-learn is missing.
 
     Source: Lopez-Paz & Oquab 2017 (arXiv 1610.06545); Lueckmann et al. 2021 (arXiv 2101.04653), appendix H.1,
@@ -40,8 +41,15 @@ def c2st(x: Any, y: Any, *, seed: int = 0, folds: int = 5, width: int | None = N
         >>> c2st(x, y, folds=2).value > 0.9
         True
     """
-    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
+    if isinstance(folds, bool) or not isinstance(folds, numbers.Integral) or folds < 2:
         raise ArgumentError(f"folds={folds!r}: give a whole number, 2 at least.")
+    if width is not None and (
+        isinstance(width, bool) or not isinstance(width, numbers.Integral) or width < 1
+    ):
+        raise ArgumentError(f"width={width!r}: give a positive integer.")
+    # scikit-learn takes no larger seeds
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise ArgumentError(f"seed={seed!r}: give a whole number from 0 to 2**32 - 1.")
     first, second = two_samples(x, y, least=2 * folds)
     try:
         from sklearn.exceptions import ConvergenceWarning
@@ -57,7 +65,7 @@ def c2st(x: Any, y: Any, *, seed: int = 0, folds: int = 5, width: int | None = N
     both = np.concatenate([first[:rows], second[:rows]])
     both = (both - first.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
     labels = np.repeat([0, 1], rows)
-    size = 10 * first.shape[1] if width is None else width
+    size = 10 * first.shape[1] if width is None else int(width)
     network = MLPClassifier(
         (size, size),
         max_iter=_MOST_EPOCHS,

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from flowvi.diagnostics.two_samples import two_samples
-from flowvi.errors import ArgumentError
+from flowvi.flows.arguments import positive_number
 
 
 class Modes(NamedTuple):
@@ -41,9 +41,7 @@ def modes_covered(draws: Any, centres: Any, radius: float, least: float = 0.2) -
         >>> modes_covered([[0.1], [0.0], [9.0]], [[0.0], [1.0]], radius=0.5)
         Modes(covered=1, of=2, near=0.6666666666666666)
     """
-    for name, value in (("radius", radius), ("least", least)):
-        if isinstance(value, bool) or not 0 < value < np.inf:
-            raise ArgumentError(f"{name}={value!r}: give a positive number.")
+    radius, least = positive_number("radius", radius), positive_number("least", least)
     draws, centres = two_samples(draws, centres, least=1)
     distances, nearest = (np.asarray(found) for found in KDTree(centres).query(draws))
     near = distances <= radius

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ def precision_recall(data: Any, draws: Any, neighbours: int = 3) -> PrecisionRec
         >>> precision_recall(x, x + 0.1, neighbours=1).recall.value
         1.0
     """
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
+    if isinstance(neighbours, bool) or not isinstance(neighbours, numbers.Integral) or neighbours < 1:
         raise ArgumentError(f"neighbours={neighbours!r}: give a positive integer.")
     data, draws = two_samples(data, draws, least=neighbours + 1)
     return PrecisionRecall(
