@@ -135,6 +135,30 @@ def test_radial_at_its_centre():
             assert layer.forward_and_log_det(centre)[1] == pytest.approx(DIM * np.log(1e-3), rel=1e-3)
 
 
+@pytest.mark.parametrize("x64", [True, False])
+@pytest.mark.parametrize("ratio", [1e2, 1e4, 1e6])
+def test_a_radial_map_that_pushes_hard_keeps_its_digits(ratio, x64):
+    with jax.enable_x64(x64):
+        layer = eqx.tree_at(lambda r: r.relative_beta, Radial(DIM, key=0), jnp.asarray(ratio))
+        x = jnp.asarray(np.logspace(-3, 3, 32)[:, None] * np.random.default_rng(0).normal(size=(32, DIM)))
+
+        @jax.jit
+        @jax.vmap
+        def both(x):
+            y, log_det = layer.forward_and_log_det(x)
+            return *layer.inverse_and_log_det(y), log_det
+
+        back, log_det_back, log_det = (np.asarray(a, np.float64) for a in both(x))
+        eps = float(jnp.finfo(x.dtype).eps)
+        x, centre = np.asarray(x, np.float64), np.asarray(layer.centre, np.float64)
+    # a rounding of y grows by (y / r) / (dy / dr), which is sqrt(beta / alpha) / 2 at most; alpha is 1
+    r = np.linalg.norm(x - centre, axis=1)
+    growth = 1 + (1 + ratio / (1 + r)) / (1 + ratio / (1 + r) ** 2)
+    size = np.linalg.norm(x, axis=1) + np.linalg.norm(centre)
+    assert np.all(np.linalg.norm(back - x, axis=1) <= 8 * eps * growth * size)
+    np.testing.assert_allclose(log_det_back, -log_det, atol=32 * eps * growth.max())
+
+
 def test_sylvester_of_rank_one_is_planar():
     with jax.enable_x64(True):
         sylvester = Sylvester(DIM, 1, key=3)

@@ -73,7 +73,8 @@ class Radial(Bijection):
         half = (r_y - alpha - beta) / 2
         larger = jnp.sqrt(half**2 + alpha * r_y) + jnp.abs(half)
         r = jnp.where(half > 0, larger, alpha * r_y / larger)
-        return y - beta / (alpha + beta + r) * (y - centre), -self._log_det(alpha, beta, r)
+        # a ratio of sums: y less its share of beta would cancel where beta is much larger than alpha + r
+        return centre + (alpha + r) / (alpha + beta + r) * (y - centre), -self._log_det(alpha, beta, r)
 
     def _log_det(self, alpha: Array, beta: Array, r: Array) -> Array:
         across, along = jnp.log1p(beta / (alpha + r)), jnp.log1p(alpha * beta / (alpha + r) ** 2)

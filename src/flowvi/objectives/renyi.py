@@ -198,8 +198,8 @@ def renyi(
         raise ArgumentError(f"alpha={alpha!r}: give a finite number.")
     if alpha < 0:
         raise ArgumentError(
-            f"alpha={alpha!r}: the bound is then above the log evidence, and its estimate from a few draws is "
-            "no bound: training by it drives q away from p. Give alpha >= 0, of which 0 covers most of p, or "
+            f"alpha={alpha!r}: the bound is then above the log evidence, and its estimate from a few draws "
+            "is no bound: training by it drives q away from p. Give alpha >= 0, of which 0 covers most of p, or "
             "use reweighted_forward_kl, which covers p."
         )
     choices = ("doubly_reparameterized", "total")
