@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -14,8 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from flowvi.bijections.host_random import host_generator
 from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
-from flowvi.errors import ArgumentError
+from flowvi.errors import ArgumentError, DensityError
 from flowvi.flows import Flow
+from flowvi.flows.arguments import positive_number
 from flowvi.lines import Lines
 from flowvi.objectives.arguments import check_choice, check_count
 from flowvi.objectives.objective import Objective
@@ -79,7 +79,7 @@ def train(
     Raises:
         ArgumentError: an argument is of the wrong type or out of range.
         FlowError: the flow does not fit the objective.
-        DensityError: a log density does not give a scalar.
+        DensityError: a log density does not give a scalar, or no step could be taken because none was finite.
 
     Source: Adam: Kingma & Ba 2014 (arXiv 1412.6980) with b2 = 0.99.
 
@@ -91,7 +91,8 @@ def train(
         >>> trained.flow.sample(1, (2000,)).mean(axis=0).round().tolist()
         [1.0, 1.0]
     """
-    _check(flow, objective, step_size)
+    _check(flow, objective)
+    step_size = positive_number("step_size", step_size)
     check_count("steps", steps)
     check_count("chunk", chunk)
     dtype = np.dtype(check_choice("precision", precision, ("float32", "float64")))
@@ -116,6 +117,9 @@ def train(
                 )
         except KeyboardInterrupt:
             interrupted = True
+    done = sum(map(len, losses))
+    if done and int(state.skipped) == done:
+        raise DensityError(_none_taken(done, nonfinite))
     return Trained(
         flow=with_parameters(flow, np.asarray(state.average if average else state.parameters)),
         curve=np.concatenate([*losses, np.zeros(0)]),
@@ -147,7 +151,16 @@ def run_steps(
     return scan_steps(descent, state, inputs, step_sizes)
 
 
-def _check(flow: Any, objective: Any, step_size: Any) -> None:
+def _none_taken(steps: int, nonfinite: int) -> str:
+    where = f"; {nonfinite:,} draws had no finite log density or gradient" if nonfinite else ""
+    return (
+        f"None of {steps:,} training steps could be taken: the loss or its gradient was never finite{where}. "
+        "Evaluate the log density at draws of the flow, flow.sample(0, (5,)), to see where it is NaN, or "
+        "start from a flow whose draws lie where it is finite."
+    )
+
+
+def _check(flow: Any, objective: Any) -> None:
     if not isinstance(flow, Flow):
         raise ArgumentError(
             f"flow is of type {type(flow).__name__}: give a Flow, such as flowvi.flows builds."
@@ -157,9 +170,6 @@ def _check(flow: Any, objective: Any, step_size: Any) -> None:
             f"objective is of type {type(objective).__name__}: give one of flowvi.objectives, such as "
             "reverse_kl(log_density)."
         )
-    is_number = isinstance(step_size, int | float) and not isinstance(step_size, bool)
-    if not is_number or not 0 < step_size < math.inf:
-        raise ArgumentError(f"step_size={step_size!r}: give a positive number.")
 
 
 def _leaf(values: np.ndarray, dtype: np.dtype) -> Array:
