@@ -10,10 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from flowvi.bijections import Amortized, Bijection, Chain, Invert, Scan
+from flowvi.bijections import Amortized, Bijection, Chain, Conditioned, Invert, Scan
 from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
+from flowvi.errors import FlowError
+from flowvi.flows.arguments import as_floats
 from flowvi.flows.flow import Flow
+from flowvi.flows.standardise import StandardisedCondition
+from flowvi.flows.unwrapped import unwrapped
 from flowvi.flows.whiten import Fixed
 from flowvi.memory import batch_map
 from flowvi.precision import double_precision
@@ -26,8 +30,9 @@ def layers(flow: Flow, condition: Float[Array | np.ndarray, " condition"] | None
         z_0 ~ q0,    z_k = f_k(z_(k-1)),    z_K ~ q
 
     A `Chain` is taken apart into its members, and a `Scan` into its layers, each of which counts as one: a
-    permutation with the coupling it belongs to. `Fixed` and `Invert` are looked into, and `Amortized`
-    where its condition (condition_dim,) is given: its layers are then those for this condition.
+    permutation with the coupling it belongs to. `Fixed`, `Invert`, `Conditioned` and `StandardisedCondition`
+    are looked into, and `Amortized` where its condition (condition_dim,) is given: its layers are then those
+    for this condition. Every layer takes the condition of the flow.
 
     Example:
         >>> import flowvi
@@ -51,6 +56,10 @@ def through_layers(
     Layers of equal structure share one compiled program. Shapes: base_points (n, dim), results
     (K + 1, n, dim) and (K + 1, n), with z_0 and zeros first; condition (condition_dim,).
 
+    Raises:
+        FlowError: points or condition are not real numbers of these shapes, or the condition is missing or
+            not wanted.
+
     Example:
         >>> import flowvi
         >>> import numpy as np
@@ -59,9 +68,19 @@ def through_layers(
         >>> z.shape, log_det.shape
         ((5, 3, 2), (5, 3))
     """
-    points, log_dets = [np.asarray(base_points, np.float64)], [np.zeros(len(base_points))]
-    context = None if condition is None else np.asarray(condition, np.float64)
-    for layer in layers(flow, condition):
+    start = as_floats("base_points", base_points, traced=False)
+    if start.ndim != 2 or start.shape[1] != flow.dim:
+        raise FlowError(
+            f"base_points has shape {start.shape}, but the flow has dim {flow.dim}. Give points of shape "
+            f"(n, {flow.dim})."
+        )
+    context = None if condition is None else as_floats("condition", condition, traced=False)
+    given = None if context is None else context.shape
+    wanted = None if flow.condition_dim is None else (flow.condition_dim,)
+    if given != wanted:
+        raise FlowError(f"The condition has shape {given}, but the flow takes one of shape {wanted}.")
+    points, log_dets = [np.asarray(start)], [np.zeros(len(start))]
+    for layer in layers(flow, context):
         moved, log_det = _moved(layer, points[-1], context)
         points.append(np.asarray(moved))
         log_dets.append(log_dets[-1] + np.asarray(log_det))
@@ -74,12 +93,19 @@ def _parts(bijection: Bijection, condition: Array | None) -> list[Bijection]:
             return [part for member in bijection.bijections for part in _parts(member, condition)]
         case Scan():
             return _unstacked(bijection.layers)
-        case Fixed():
-            return _parts(bijection.bijection, condition)
         case Invert():
             return [Invert(part) for part in reversed(_parts(bijection.bijection, condition))]
-        case Amortized() if condition is not None:
-            return _parts(bijection.at(jnp.zeros(bijection.shape), condition), None)
+        case Amortized() if condition is None:
+            return [bijection]
+        case Amortized() | Conditioned() | Fixed() | StandardisedCondition():
+            parts = _parts(*unwrapped(bijection, jnp.zeros(bijection.shape), condition))
+            if isinstance(bijection, Amortized | Fixed):
+                return parts
+            # conditional ones as maps of the condition outside
+            return [
+                part if part.condition_dim is None else eqx.tree_at(lambda w: w.bijection, bijection, part)
+                for part in parts
+            ]
         case _:
             return [bijection]
 

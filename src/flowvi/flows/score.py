@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from flowvi.bijections import Bijection, Chain, Coupling, MaskedAutoregressive, Permutation, Scan
 from flowvi.flows.flow import Flow
+from flowvi.flows.unwrapped import Wrapper, unwrapped
 
 _B = TypeVar("_B", bound=Bijection)
 
@@ -57,6 +58,9 @@ def _push(bijection: Bijection, x: Array, score: Array, condition: Array | None)
         return x, total, score
     if isinstance(bijection, Scan):
         return _push_scan(bijection, x, score, condition)
+    if isinstance(bijection, Wrapper):
+        inner, condition = unwrapped(bijection, x, condition)
+        return _push(inner, x, score, condition)
     y, log_det = bijection.forward_and_log_det(x, condition)
     if isinstance(bijection, Permutation):
         return y, log_det, bijection.forward_and_log_det(score)[0]

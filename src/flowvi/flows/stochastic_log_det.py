@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from flowvi.bijections import Amortized, Bijection, Chain, HasEstimatedLogDet, Invert, Scan
+from flowvi.bijections import Amortized, Bijection, Chain, Conditioned, HasEstimatedLogDet, Invert, Scan
 from flowvi.flows.flow import Flow
+from flowvi.flows.standardise import StandardisedCondition
+from flowvi.flows.unwrapped import unwrapped
+from flowvi.flows.whiten import Fixed
 
 
 def forward_and_estimated_log_prob(
@@ -79,8 +82,9 @@ def _forward(
             return _scan(_forward, bijection.layers, x, condition, key, reverse=False)
         case Invert():
             return _inverse(bijection.bijection, x, condition, key)
-        case Amortized():
-            return _forward(bijection.at(x, condition), x, None, key)
+        case Amortized() | Conditioned() | Fixed() | StandardisedCondition():
+            inner, condition = unwrapped(bijection, x, condition)
+            return _forward(inner, x, condition, key)
     return bijection.forward_and_log_det(x, condition)
 
 
@@ -96,8 +100,9 @@ def _inverse(
             return _scan(_inverse, bijection.layers, y, condition, key, reverse=True)
         case Invert():
             return _forward(bijection.bijection, y, condition, key)
-        case Amortized():
-            return _inverse(bijection.at(y, condition), y, None, key)
+        case Amortized() | Conditioned() | Fixed() | StandardisedCondition():
+            inner, condition = unwrapped(bijection, y, condition)
+            return _inverse(inner, y, condition, key)
     return bijection.inverse_and_log_det(y, condition)
 
 

@@ -11,7 +11,7 @@ from flowvi.precision import double_precision
 
 
 class Fixed(Bijection):
-    """A bijection that is not trained: every array of it sits behind `Constant`.
+    """A bijection that is not trained: every floating array of it sits behind `Constant`.
 
     Shapes: those of the bijection.
 
@@ -30,7 +30,9 @@ class Fixed(Bijection):
     condition_dim: int | None = eqx.field(static=True)
 
     def __init__(self, bijection: Bijection):
-        self.constants = jax.tree.map(lambda leaf: Constant(leaf) if eqx.is_array(leaf) else leaf, bijection)
+        self.constants = jax.tree.map(
+            lambda leaf: Constant(leaf) if eqx.is_inexact_array(leaf) else leaf, bijection
+        )
         self.shape = bijection.shape
         self.out_shape = bijection.out_shape
         self.condition_dim = bijection.condition_dim

@@ -199,8 +199,8 @@ def renyi(
     if alpha < 0:
         raise ArgumentError(
             f"alpha={alpha!r}: the bound is then above the log evidence, and its estimate from a few draws "
-            "is no bound: training by it drives q away from p. Give alpha >= 0, of which 0 covers most of p, or "
-            "use reweighted_forward_kl, which covers p."
+            "is no bound: training by it drives q away from p. Give alpha >= 0, of which 0 covers most of p, "
+            "or use reweighted_forward_kl, which covers p."
         )
     choices = ("doubly_reparameterized", "total")
     along_path = check_choice("gradient", gradient, choices) == "doubly_reparameterized"
