@@ -1,4 +1,4 @@
-"""A linear Gaussian model and its posterior."""
+"""A linear Gaussian model and its posterior, a simulator, and training that is over soon."""
 
 import numpy as np
 import numpyro
@@ -20,6 +20,16 @@ def model(y):
 
 def small(dim, *, key, condition_dim):
     return flowvi.flows.real_nvp(dim, key=key, layers=4, width=24, condition_dim=condition_dim)
+
+
+def briefly(simulate=None, **kwargs):
+    settings = {"simulations": 300, "flow": small, "max_steps": 25, "progress": False} | kwargs
+    return flowvi.amortize(simulate=simulate, **settings)
+
+
+def normal(rng):
+    mu = rng.normal()
+    return {"mu": mu}, rng.normal(mu, 1.0, size=4)
 
 
 def exact(y):

@@ -8,7 +8,7 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 import scipy.stats
-from amortized_cases import ELEMENTS, exact, model, small
+from amortized_cases import ELEMENTS, briefly, exact, model, normal, small
 
 import flowvi
 from flowvi.amortized import train as train_module
@@ -25,16 +25,6 @@ pytestmark = pytest.mark.slow
 
 
 Y = np.array([[0.7, -1.2], [1.1, -0.4], [0.4, -0.9]])
-
-
-def briefly(simulate=None, **kwargs):
-    settings = {"simulations": 300, "flow": small, "max_steps": 25, "progress": False} | kwargs
-    return flowvi.amortize(simulate=simulate, **settings)
-
-
-def normal(rng):
-    mu = rng.normal()
-    return {"mu": mu}, rng.normal(mu, 1.0, size=4)
 
 
 def test_draws_are_those_of_the_exact_posterior(linear):
@@ -63,7 +53,8 @@ def test_the_corrected_posterior_is_exact(linear):
 def test_a_wrong_q_is_corrected_or_said_to_be_wrong():
     poor = briefly(model=model, y=np.zeros((ELEMENTS, 2)), max_steps=1)
     far = 10 * np.ones((ELEMENTS, 2))
-    posterior = poor.posterior(far)
+    with pytest.warns(UserWarning, match="The data lie outside what was simulated"):
+        posterior = poor.posterior(far)
     mean, sd, _ = exact(far)
     right = np.abs(posterior.draws["mu"].mean(axis=0) - mean).max() < 0.15 * sd
     assert right or posterior.verdict.level in ("inconclusive", "unreliable")
@@ -83,7 +74,9 @@ def test_the_log_density_is_that_of_the_draws(linear):
 
 def test_many_data_sets_go_in_one_batch(linear):
     x = np.random.default_rng(0).normal(size=(10_000, ELEMENTS, 2))
-    draws = linear.sample(x, 3)
+    # of a larger spread than the model's
+    with pytest.warns(UserWarning, match="of 10,000 data sets, first x"):
+        draws = linear.sample(x, 3)
     assert draws["mu"].shape == (10_000, 3, 2)
     assert draws["sum"].shape == (10_000, 3)
     np.testing.assert_allclose(draws["sum"], draws["mu"].sum(axis=-1))
@@ -357,7 +350,7 @@ BAD = {
     "image": (lambda: briefly(normal, summary="image"), ArgumentError, "image"),
     "flow": (lambda: briefly(normal, flow="splines"), FlowError, "splines"),
     "support": (lambda: briefly(normal, supports={"nu": "positive"}), SupportError, "nu"),
-    "stored": (lambda: briefly(simulations=3.5), ArgumentError, "float"),
+    "stored": (lambda: briefly(simulations=3.5), ArgumentError, "whole number"),
     "stored lengths": (
         lambda: briefly(simulations=({"m": np.ones(150)}, np.ones((149, 2)))), DataError, "149",
     ),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from flowvi.amortized.failures import listed
 from flowvi.calibration.result import Calibration
 from flowvi.calibration.table import aligned, p_value
 from flowvi.diagnostics.ranks import rank_among
@@ -55,12 +56,14 @@ class Checks:
         calibration: the ranks of true values among draws; with `only`, `miscalibrated` and its own table.
         truth: label -> (data sets,) true values.
         means, sds: label -> (data sets,) of the draws.
+        failed: why simulations were dropped -> how many were.
     """
 
     calibration: Calibration
     truth: dict[str, Float[np.ndarray, " sets"]]
     means: dict[str, Float[np.ndarray, " sets"]]
     sds: dict[str, Float[np.ndarray, " sets"]]
+    failed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def simulations(self) -> int:
@@ -82,7 +85,7 @@ class Checks:
                 _coverage(scalar.ranks, self.calibration.draws, 0.5),
                 _coverage(scalar.ranks, self.calibration.draws, 0.9),
                 _correlation(self.means[label], self.truth[label]),
-                float(1 - (self.sds[label] ** 2).mean() / self.truth[label].var()),
+                _contraction(self.sds[label], self.truth[label]),
             )
             for label, scalar in self.calibration.scalars.items()
         }
@@ -129,6 +132,8 @@ class Checks:
         ]
         if len(shown) < len(self.scalars):
             lines.append(f"... {len(self.scalars) - len(shown):,} more")
+        if self.failed:
+            lines.append(f"Of the simulations, {listed(self.failed)}.")
         error = (0.9 * 0.1 / self.simulations) ** 0.5
         lines.append(f"Coverage has a standard error of {error:.2f} at 90%.")
         off = self.miscalibrated
@@ -195,3 +200,8 @@ def _coverage(ranks: Int[np.ndarray, " N"], draws: int, level: float) -> float:
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     spread = a.std() * b.std()
     return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread > 0 else 0.0
+
+
+def _contraction(sds: np.ndarray, truth: np.ndarray) -> float:
+    spread = truth.var()
+    return float(1 - (sds**2).mean() / spread) if spread > 0 else np.nan

@@ -39,7 +39,8 @@ class Bound(NamedTuple):
 
 
 def bound_of(one: Target, other: Target, location: np.ndarray, scale: np.ndarray) -> Bound:
-    """The bound of a model, from its posterior given two data sets: the leaf that differs is the data.
+    """The bound of a model, from its posterior given two different data sets: the leaf that differs is the
+    data.
 
     Raises:
         ArgumentError: the data are not found as they are in the model.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -10,24 +11,28 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float
 
+from flowvi.amortized.arguments import whole
 from flowvi.amortized.checks import Checks, check_draws
 from flowvi.amortized.correction import corrected, uncorrected
 from flowvi.amortized.drawing import draw
-from flowvi.amortized.familiar import OUTSIDE, Familiar
+from flowvi.amortized.familiar import Familiar, outside
 from flowvi.amortized.layout import Batch, Layout
+from flowvi.amortized.likelihood import Likelihood
 from flowvi.amortized.network import Network, summaries
 from flowvi.amortized.parameters import Parameters
 from flowvi.amortized.simulators import Pairs, Simulator
 from flowvi.amortized.summary import Summary
+from flowvi.amortized.supply import fitting
+from flowvi.amortized.warned import warn
 from flowvi.bijections import Conditioned
 from flowvi.cache import kept_programs
 from flowvi.diagnostics.estimate import Estimate
-from flowvi.errors import ArgumentError, DataError
+from flowvi.errors import DataError
 from flowvi.flows import Flow
 from flowvi.flows.standardise import standardise_by
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
-from flowvi.targets.base import Draws, Target
+from flowvi.targets.base import Draws
 from flowvi.training.early_stopping import Curve
 
 
@@ -43,7 +48,8 @@ class Amortized:
         curve: how training went, in nats per pair.
         held_out: mean log q(z | x) of pairs that neither training nor stopping has seen; after training by
             the evidence lower bound, that of such data sets.
-        failed: why simulations were dropped -> how many were.
+        failed: why simulations were dropped -> how many were; errors of one type together, under the message
+            of the first.
         simulations: how many were used.
         notes: sentences on what else there is to know.
         skipped: training steps that were not taken because they were not finite.
@@ -65,7 +71,8 @@ class Amortized:
     _familiar: Familiar
     _simulate: Simulator | None
     _unseen: Pairs
-    _given: Callable[[np.ndarray], Target] | None
+    _given: Likelihood | None
+    _observed: str
 
     @property
     def summary(self) -> Summary:
@@ -110,17 +117,20 @@ class Amortized:
     def sample(self, x: Any, n: int = 1000, seed: int = 0) -> Draws:
         """Draws of q(parameters | x) as it is, without correction.
 
-        Shapes: results (n, *shape) for one data set, (data sets, n, *shape) for several. Of a model's
-        deterministics, those that depend on the data beside the parameters are left out.
+        Shapes: results (n, *shape) for one data set, (data sets, n, *shape) for several. What depends on the
+        data beside the parameters is left out, and in `posterior(x).draws`: a model's discrete sites that are
+        summed out, and deterministics of these or of the data.
+
+        Warns where data lie outside what was simulated; see `outlying`.
 
         Raises:
             DataError: x is of another shape than the simulated data, or not finite.
-            ArgumentError: n is not positive.
+            ArgumentError: n is not positive, or the seed is negative.
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ArgumentError(f"n={n!r}: ask for a whole number of draws, at least one.")
+        n, seed = whole("n", n, 1), whole("seed", seed, 0)
         batch, single = self._layout.read(x)
-        drawn = self._draws(batch, n, seed)
+        condition, _ = self._summarise(batch, single)
+        drawn = self._draws(condition, n, seed)
         return {name: values[0] for name, values in drawn.items()} if single else drawn
 
     @kept_programs()
@@ -133,11 +143,13 @@ class Amortized:
         Shapes: parameters (*batch, *shape) and one data set, result (*batch,); or several data sets and
         parameters (data sets, *batch, *shape), result (data sets, *batch).
 
+        Warns where data lie outside what was simulated; see `outlying`.
+
         Raises:
             DataError: x or a parameter is of another shape, a parameter is missing, or x is not finite.
         """
         batch, single = self._layout.read(x)
-        condition = summaries(self.summary, batch)
+        condition, _ = self._summarise(batch, single)
         axes, rows = self._flat(parameters)
         if not single and axes[:1] != (len(condition),):
             raise DataError(
@@ -162,27 +174,23 @@ class Amortized:
 
         For a simulator there is nothing to check draws against, and the verdict says so: inconclusive.
 
+        Warns where the data lie outside what was simulated, of which the verdict tells too; see `outlying`.
+
         Raises:
-            DataError: x is not one data set of the shape of the simulated ones, or not finite.
-            ArgumentError: draws is not positive.
+            DataError: x is not one data set of the shape of the simulated ones, or not finite, or has
+                fractions where the model takes integers.
+            ArgumentError: draws is not positive, or the seed is negative.
         """
-        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-            raise ArgumentError(f"draws={draws!r}: ask for a whole number of draws, at least one.")
+        draws, seed = whole("draws", draws, 1), whole("seed", seed, 0)
         batch, single = self._layout.read(x)
         if not single:
             raise DataError("`posterior` takes one data set; `sample` takes several at once.")
-        q = self.flow_given(x)
-        warnings = list(self.notes)
-        share = float(self._familiar.share_beyond(self.summary, batch)[0])
-        if share < OUTSIDE:
-            warnings.append(
-                f"The data lie outside what was simulated: {share:.2%} of simulated data sets, at most, "
-                "lie as far out. The model does not fit them, or its prior leaves them out, and q "
-                "extrapolates."
-            )
+        condition, warned = self._summarise(batch, single)
+        q = self._flow_given(condition[0])
+        warnings = (*self.notes, *warned)
         if self._given is None:
-            return uncorrected(q, self._parameters, draws, seed, tuple(warnings))
-        return corrected(q, self._given(np.asarray(x, float)), draws, seed, tuple(warnings))
+            return uncorrected(q, self._parameters, draws, seed, warnings)
+        return corrected(q, self._given(np.asarray(x, float)), draws, seed, warnings)
 
     @double_precision
     def flow_given(self, x: Any) -> Flow:
@@ -190,15 +198,16 @@ class Amortized:
         condition = self.summaries(x)
         if condition.ndim != 1:
             raise DataError("`flow_given` takes one data set.")
-        return Flow(self.flow.base, Conditioned(self.flow.bijection, condition))
+        return self._flow_given(condition)
 
     @double_precision
     def outlying(self, x: Any) -> Float[np.ndarray, ...]:
         """The share of simulated data sets that lie as far out as x, by summaries, mean, sd and extremes.
 
-        Below 0.01 the data are unlike what q was trained on, which `posterior` then warns of: the model does
-        not fit, or its prior leaves them out, and q extrapolates. Beyond all that was simulated, it is
-        extrapolated.
+        Below 0.01 the data are unlike what q was trained on: the model does not fit, or its prior leaves them
+        out, and q extrapolates. `posterior`, `sample` and `log_prob` then warn; of several data sets, of
+        those that are too many or too far out to be among simulated ones (by the false discovery rate, at a
+        hundredth). Beyond all that was simulated, the share is extrapolated.
 
         Shapes: result () for one data set, (data sets,) for several.
 
@@ -208,41 +217,64 @@ class Amortized:
             DataError: x is of another shape than the simulated data, or not finite.
         """
         batch, single = self._layout.read(x)
-        share = self._familiar.share_beyond(self.summary, batch)
+        share = self._familiar.share_beyond(summaries(self.summary, batch), batch)
         return share[0] if single else share
 
     @double_precision
     def check(self, simulations: int = 500, seed: int = 1, draws: int = 199) -> Checks:
         """Calibration, coverage, recovery and contraction of q over new simulated data sets.
 
-        Where simulations were stored, those that neither training nor stopping has seen are used, as many as
-        there are.
+        Where simulations were stored, or q was loaded without its simulator, those that neither training nor
+        stopping has seen are used, as many as there are. What `sample` leaves out is left out.
 
         Args:
             draws: of q for each data set, among which true values are ranked.
 
         Raises:
-            ArgumentError: a number is not positive.
-            DataError: no simulation succeeded.
+            ArgumentError: there are fewer than two simulations or draws, or the seed is negative.
+            DataError: fewer than two simulations succeeded.
 
         Source: Talts et al. 2018 (arXiv 1804.06788) for the ranks; Radev et al. 2020 (arXiv 2003.06281) for
         recovery; contraction: Schad et al. 2019 (arXiv 1904.12765).
         """
-        for name, value in (("simulations", simulations), ("draws", draws)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ArgumentError(f"{name}={value!r}: give a whole number, at least one.")
+        simulations, draws = whole("simulations", simulations, 2), whole("draws", draws, 2)
+        seed = whole("seed", seed, 0)
         pairs = self._unseen if self._simulate is None else self._simulate(seed, simulations)
-        if not len(pairs.x):
-            raise DataError(f"None of {simulations} simulations can be used: {dict(pairs.failed)}.")
+        pairs = fitting(pairs, self._layout)
+        if len(pairs.x) < 2:
+            raise DataError(f"{len(pairs.x)} of {simulations} simulations can be used: {dict(pairs.failed)}.")
         count = min(simulations, len(pairs.x))
-        batch = self._layout.batch(pairs.x[:count])
+        condition = summaries(self.summary, self._layout.batch(pairs.x[:count]))
         truth = {name: values[:count] for name, values in pairs.parameters.items()}
-        return check_draws(truth, self._draws(batch, draws, seed), seed)
+        checks = check_draws(truth, self._draws(condition, draws, seed), seed)
+        return dataclasses.replace(checks, failed=pairs.failed)
 
-    def _draws(self, batch: Batch, n: int, seed: int) -> Draws:
+    def _summarise(
+        self, batch: Batch, single: bool
+    ) -> tuple[Float[np.ndarray, "sets size"], tuple[str, ...]]:
+        """The summaries of data, and what there was to warn of them."""
+        found = summaries(self.summary, batch)
+        shares = self._familiar.share_beyond(found, batch)
+        far = outside(shares)
+        if not len(far):
+            return found, ()
+        which = (
+            "The data lie" if single else f"{len(far):,} of {len(found):,} data sets, first x[{far[0]}], lie"
+        )
+        text = (
+            f"{which} outside what was simulated: {shares[far[0]]:.2%} of simulated data sets, at most, "
+            "lie as far out. The model does not fit them, or its prior leaves them out, and q extrapolates."
+        )
+        warn(text)
+        return found, (text,)
+
+    def _flow_given(self, condition: Float[np.ndarray, " size"]) -> Flow:
+        return Flow(self.flow.base, Conditioned(self.flow.bijection, condition))
+
+    def _draws(self, condition: Float[np.ndarray, "sets size"], n: int, seed: int) -> Draws:
         """Each (data sets, n, *shape)."""
-        sets = len(batch.values)
-        u = draw(self._network.flow, summaries(self.summary, batch), n, seed)
+        sets = len(condition)
+        u = draw(self._network.flow, condition, n, seed)
         z = self._location + self._scale * u.reshape(sets * n, -1)
         draws = self._parameters.constrain(z)
         return {name: values.reshape(sets, n, *values.shape[1:]) for name, values in draws.items()}

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from flowvi.errors import ArgumentError, CannotSimulateError, DataError
+from flowvi.amortized.failures import count, reason_of
+from flowvi.errors import ArgumentError, CannotSimulateError
 from flowvi.targets.base import Draws, Target
 
 Prior = Callable[[np.random.Generator], Mapping[str, Any]]
@@ -57,7 +58,7 @@ class FromModel:
                 f"The model observes {', '.join(map(repr, observed))}, but observed={self.observed!r}: give "
                 "the name of its observed site. A model that observes several has to be given `simulate=`."
             )
-        return finite_pairs(parameters, list(observed[self.observed]), {})
+        return finite_pairs(parameters, [np.asarray(one) for one in observed[self.observed]], {})
 
 
 @dataclass(frozen=True)
@@ -80,88 +81,97 @@ class FromFunctions:
         failed: dict[str, int] = {}
         for stream in np.random.SeedSequence(seed).spawn(n):
             try:
-                drawn.append(self._one(np.random.default_rng(stream)))
+                parameters, x = self._one(np.random.default_rng(stream))
             except ArgumentError:
                 raise
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                failed[reason] = failed.get(reason, 0) + 1
+                count(failed, reason_of(error))
+                continue
+            drawn.append((read_parameters(parameters), self._read_data(x)))
         if not drawn:
             return Pairs({}, [], failed)
-        names, shapes = list(drawn[0][0]), {name: value.shape for name, value in drawn[0][0].items()}
+        names, shapes = list(drawn[0][0]), _shapes(drawn[0][0])
         for parameters, _ in drawn:
-            if {name: value.shape for name, value in parameters.items()} != shapes:
+            if _shapes(parameters) != shapes:
                 raise ArgumentError(
-                    f"The simulator gave parameters {_shapes(parameters)} after {_shapes(drawn[0][0])}: they "
-                    "have to have the same names and shapes in every draw."
+                    f"The simulator gave parameters {_shapes(parameters)} after {shapes}: they have to have "
+                    "the same names and shapes in every draw."
                 )
         stacked = {name: np.stack([parameters[name] for parameters, _ in drawn]) for name in names}
         return finite_pairs(stacked, [x for _, x in drawn], failed)
 
-    def _one(self, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _one(self, rng: np.random.Generator) -> tuple[Any, Any]:
+        """What the user's functions return."""
         if self.prior is not None:
-            parameters = self.prior(rng)
-            x = self.simulate(parameters, rng)
-        else:
-            pair = self.simulate(rng)
-            if not isinstance(pair, tuple) or len(pair) != 2:
-                raise ArgumentError(
-                    f"`simulate` returned a {type(pair).__name__}; without `prior=` it has to return a pair: "
-                    "a dict of parameters, and the data."
-                )
-            parameters, x = pair
-        if not isinstance(parameters, Mapping):
+            # before they go into the simulator, which would fail for another reason
+            parameters = require_names(self.prior(rng))
+            return parameters, self.simulate(parameters, rng)
+        pair = self.simulate(rng)
+        if not isinstance(pair, tuple) or len(pair) != 2:
             raise ArgumentError(
-                f"The parameters came as a {type(parameters).__name__}: give a dict of names and values."
+                f"`simulate` returned a {type(pair).__name__}; without `prior=` it has to return a pair: "
+                "a dict of parameters, and the data."
             )
+        return pair
+
+    def _read_data(self, x: Any) -> np.ndarray:
         if isinstance(x, Mapping):
             if self.observed not in x:
                 raise ArgumentError(f"The data have {list(x)}, but observed={self.observed!r}.")
             x = x[self.observed]
-        return {name: np.asarray(value, float) for name, value in parameters.items()}, np.asarray(x, float)
+        return numbers(x, "The simulated data")
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Pairs that were simulated before, in an order of chance."""
+def require_names(parameters: Any) -> Mapping[str, Any]:
+    """The parameters of a draw, if they have names.
 
-    parameters: Draws
-    x: Sequence[np.ndarray]
+    Raises:
+        ArgumentError: they are no dict, or there are none.
+    """
+    if not isinstance(parameters, Mapping):
+        raise ArgumentError(
+            f"The parameters came as a {type(parameters).__name__}: give a dict of names and values."
+        )
+    if not parameters:
+        raise ArgumentError("The parameters came as an empty dict: there is nothing to infer.")
+    return parameters
 
-    @staticmethod
-    def of(simulations: Any) -> Stored:
-        """From a pair of a dict of arrays (n, *shape), and data: an array (n, *shape), or a list of arrays.
 
-        Raises:
-            ArgumentError: it is something else.
-            DataError: there are not as many data sets as parameters.
-        """
-        if not (isinstance(simulations, tuple | list) and len(simulations) == 2):
+def read_parameters(parameters: Any) -> dict[str, np.ndarray]:
+    """The parameters as arrays.
+
+    Raises:
+        ArgumentError: they have no names, or one of them is not an array of numbers.
+    """
+    found = {}
+    for name, value in require_names(parameters).items():
+        if isinstance(value, Mapping):
             raise ArgumentError(
-                f"simulations={type(simulations).__name__}: give how many, or a pair of a dict of parameter "
-                "arrays and the simulated data."
+                f"Parameter '{name}' came as a dict: give arrays by name, '{name}/{next(iter(value), 'a')}' "
+                "for one within another."
             )
-        parameters, x = simulations
-        if not isinstance(parameters, Mapping):
-            raise ArgumentError(
-                f"Stored parameters are a {type(parameters).__name__}: give a dict of arrays (n, *shape)."
-            )
-        arrays = {name: np.asarray(values, float) for name, values in parameters.items()}
-        data = [np.asarray(one, float) for one in x]
-        lengths = {name: len(values) if values.ndim else 0 for name, values in arrays.items()}
-        if set(lengths.values()) != {len(data)}:
-            raise DataError(f"There are {len(data)} data sets, but parameters {lengths}: give one for each.")
-        return Stored(arrays, data)
+        found[name] = numbers(value, f"Parameter '{name}'")
+        if not found[name].size:
+            raise ArgumentError(f"Parameter '{name}' has shape {found[name].shape}: there is nothing in it.")
+    return found
 
-    def __call__(self, seed: int, n: int) -> Pairs:
-        order = np.random.default_rng(seed).permutation(len(self.x))[:n]
-        x = [self.x[i] for i in order]
-        return finite_pairs({name: values[order] for name, values in self.parameters.items()}, x, {})
+
+def numbers(value: Any, what: str) -> np.ndarray:
+    """A float array.
+
+    Raises:
+        ArgumentError: it is no array of numbers.
+    """
+    try:
+        return np.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{what} came as a {type(value).__name__}, {value!r:.60}: {error}.") from error
 
 
 def finite_pairs(parameters: Draws, x: Sequence[np.ndarray], failed: Mapping[str, int]) -> Pairs:
-    """The pairs without NaN and infinities; the others are counted."""
-    if len(x) and len({one.shape for one in x}) == 1:
+    """The pairs without NaN and infinities, and with data at all; the others are counted."""
+    empty = np.array([not one.size for one in x], bool)
+    if len(x) and len({one.shape for one in x}) == 1 and not empty.any():
         good = np.isfinite(np.stack(x).reshape(len(x), -1)).all(axis=1)
     else:
         good = np.array([bool(np.isfinite(one).all()) for one in x], bool)
@@ -170,16 +180,18 @@ def finite_pairs(parameters: Draws, x: Sequence[np.ndarray], failed: Mapping[str
         inside &= np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     failed = dict(failed)
     for reason, bad in (
+        ("data without elements", empty),
         ("data with NaN or infinite values", ~good),
-        ("parameters with NaN or infinite values", good & ~inside),
+        ("parameters with NaN or infinite values", good & ~empty & ~inside),
     ):
         if bad.any():
-            failed[reason] = failed.get(reason, 0) + int(bad.sum())
-    return Pairs(parameters, x, {}).take(np.flatnonzero(good & inside))._replace(failed=failed)
+            count(failed, reason, int(bad.sum()))
+    kept = np.flatnonzero(good & ~empty & inside)
+    return Pairs(parameters, x, {}).take(kept)._replace(failed=failed)
 
 
 def simulator_of(
-    target: Target | None, simulate: Any, prior: Any, observed: str, simulations: Any
+    target: Target | None, simulate: Any, prior: Any, observed: str, stored: Simulator | None = None
 ) -> Simulator:
     """The simulator that was asked for: stored pairs, functions, or the model's own prior predictive.
 
@@ -189,10 +201,10 @@ def simulator_of(
     for name, function in (("simulate", simulate), ("prior", prior)):
         if function is not None and not callable(function):
             raise ArgumentError(f"{name}={function!r}: give a function.")
-    if not isinstance(simulations, int | np.integer):
+    if stored is not None:
         if simulate is not None or prior is not None:
             raise ArgumentError("Stored `simulations` need neither `simulate=` nor `prior=`.")
-        return Stored.of(simulations)
+        return stored
     if simulate is not None:
         _check_signature(simulate, 1 if prior is None else 2)
         return FromFunctions(simulate, prior, observed)

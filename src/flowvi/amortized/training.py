@@ -26,7 +26,7 @@ from flowvi.training.steps import Descent, scan_steps
 BATCH = 256
 _EPOCHS = 5
 """In a round, as far as the bounds on its steps allow."""
-_FEWEST_STEPS, _MOST_STEPS = 25, 200
+FEWEST_STEPS, MOST_STEPS = 25, 200
 """In a round."""
 
 
@@ -54,7 +54,7 @@ Fresh = Callable[[int], Rows]
 
 def steps_of_round(pairs: int) -> int:
     """Steps until training is looked at: five times through the pairs, within bounds."""
-    return int(np.clip(_EPOCHS * pairs / BATCH, _FEWEST_STEPS, _MOST_STEPS))
+    return int(np.clip(_EPOCHS * pairs / BATCH, FEWEST_STEPS, MOST_STEPS))
 
 
 def rounds(
@@ -132,12 +132,12 @@ def _values(network: Network, bound: Bound | None, rows: Rows) -> Float[Array, "
 def _of_rows(network: Network, bound: Bound | None, rows: Rows) -> Float[Array, " n"]:
     # arrays of JAX here, of NumPy where they come from
     u, x = jnp.asarray(rows.u), jnp.asarray(rows.x.values)
+    mask = None if rows.x.mask is None else jnp.asarray(rows.x.mask)
     if bound is None:
-        mask = None if rows.x.mask is None else jnp.asarray(rows.x.mask)
         return jax.vmap(network.log_prob)(u, x, mask)
 
-    def lower_bound(noise: Array, values: Array, raw: Array) -> Array:
-        u, log_q = forward_and_log_prob(network.flow, noise, network.summary(values, None))
+    def lower_bound(noise: Array, values: Array, mask: Array | None, raw: Array) -> Array:
+        u, log_q = forward_and_log_prob(network.flow, noise, network.summary(values, mask))
         return (bound.log_density(u, raw) - log_q).astype(noise.dtype)
 
-    return jax.vmap(lower_bound)(u, x, jnp.asarray(rows.raw))
+    return jax.vmap(lower_bound)(u, x, mask, jnp.asarray(rows.raw))
