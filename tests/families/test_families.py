@@ -151,6 +151,38 @@ def test_bad_settings_are_refused(family, words, as_users_run_it):
         family().fit(X)
 
 
+@pytest.mark.parametrize("name", ["flow", "VAE", "GAN"])
+def test_draws_that_cannot_be_asked_for_are_refused(fitted, name, as_users_run_it):
+    for n in (-1, 1.5):
+        with pytest.raises(ArgumentError, match=f"n={n}"):
+            fitted[name].sample(n)
+    with pytest.raises(ArgumentError, match="seed='a'"):
+        fitted[name].sample(1, seed="a")
+    assert fitted[name].sample(np.int64(0)).shape == (0, 2)
+
+
+@each_family
+def test_a_seed_that_is_none_is_refused(family, as_users_run_it):
+    with pytest.raises(ArgumentError, match="seed=-1"):
+        family.fit(X, seed=-1)
+
+
+def test_settings_of_judging_are_refused_before_training(monkeypatch, as_users_run_it):
+    monkeypatch.setattr("flowvi.families.vae.train", None)
+    with pytest.raises(ArgumentError, match="samples=0"):
+        VAE(samples=0).fit(X)
+
+
+def test_a_column_of_rounding_is_constant(as_users_run_it):
+    with pytest.raises(DataError, match=r"x\['2'\] has a standard deviation of"):
+        GAN().fit(np.c_[X, 1 + 1e-14 * X[:, 0]])
+
+
+def test_a_flow_of_angles_generates_no_standardised_rows():
+    with pytest.raises(FlowError, match="of angles, but rows are standardised"):
+        GAN(generator=flowvi.flows.circular_spline(2, key=0)).fit(X)
+
+
 def test_counts_are_refused_where_they_do_not_fit_a_likelihood(as_users_run_it):
     with pytest.raises(DataError, match="row 0"):
         VAE(likelihood="poisson").fit(X)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowvi import vae
-from flowvi.errors import DataError
+from flowvi.errors import ArgumentError, DataError
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,53 @@ def test_a_missing_file_is_refused(tmp_path):
         vae.read_images(tmp_path / "nothing")
 
 
+def saved(folder, array):
+    path = folder / "images.npz"
+    np.savez(path, array)
+    return path
+
+
+BRIGHT = np.random.default_rng(0).integers(0, 256, size=(5, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        BRIGHT,
+        BRIGHT.astype(float),
+        (BRIGHT / 255).astype(np.float32),
+        (BRIGHT / 255).astype(np.float16),
+        BRIGHT.reshape(5, 16).astype(np.uint8),
+        BRIGHT.reshape(5, 16) / 255,
+    ],
+    ids=["int64", "whole floats", "shares", "half precision", "rows", "rows of shares"],
+)
+def test_npz_files_of_other_types_and_shapes(array, tmp_path):
+    images = vae.read_images(saved(tmp_path, array))
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, BRIGHT)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        BRIGHT + 0.5,
+        BRIGHT - 256.0,
+        BRIGHT * 2,
+        (BRIGHT > 99) * 1.0,
+        BRIGHT.reshape(5, 16)[:, :15],
+        np.zeros((16, 16), np.uint8),
+        BRIGHT * np.nan,
+        np.zeros((5, 4, 4), bool),
+        np.zeros((0, 4, 4)),
+    ],
+    ids=["halves", "negative", "bright", "two values", "no square", "one image?", "NaN", "bool", "none"],
+)
+def test_npz_files_that_cannot_be_told_to_be_images(array, tmp_path):
+    with pytest.raises(DataError, match="cannot be told to be images"):
+        vae.read_images(saved(tmp_path, array))
+
+
 def test_objects_in_npz_files_are_never_loaded(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, x_train=np.array([{}], object))
@@ -86,3 +133,15 @@ def test_brightness_out_of_range_is_refused():
         vae.binarise(np.array([[17.0]]), white=16)
     with pytest.raises(DataError, match="nan"):
         vae.binarise(np.array([[np.nan]]), white=16)
+
+
+@pytest.mark.parametrize("white", [0, -1.0, np.nan, "255"])
+def test_white_is_a_positive_number(white, as_users_run_it):
+    with pytest.raises(ArgumentError, match="white="):
+        vae.binarise(np.zeros((1, 2)), white=white)
+
+
+@pytest.mark.parametrize("images", [3.0, "digits", [[1.0], [2.0, 3.0]]])
+def test_what_is_no_array_of_images_is_refused(images, as_users_run_it):
+    with pytest.raises(DataError, match="images is"):
+        vae.binarise(images, white=16)

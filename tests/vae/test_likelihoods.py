@@ -45,6 +45,12 @@ CASES = {
         np.arange(60.0),
         lambda x: scipy.stats.poisson(np.exp(60 * np.tanh(LOGITS / 60))).logpmf(x),
     ),
+    "poisson of a mean": (
+        vae.Poisson(4.0, 2.0, 0.5),
+        LOGITS,
+        np.arange(120.0),
+        lambda x: scipy.stats.poisson(4 * np.exp(60 * np.tanh(LOGITS / 60))).logpmf(x),
+    ),
     "discretised_logistic": (vae.DiscretisedLogistic(16), OUTPUTS[:6], np.arange(16.0), logistic_mass),
     "categorical": (vae.Categorical(3), OUTPUTS, np.arange(3.0), class_log_probabilities),
     "gaussian": (
@@ -128,6 +134,23 @@ def test_impossible_data_are_refused_with_their_place(name, bad, as_users_run_it
     x = np.array([[0.0, 1.0], [1.0, bad]])
     with pytest.raises(DataError, match="row 1, column 1"):
         likelihood_of(name, x)
+
+
+def test_poisson_starts_where_the_data_are():
+    rng = np.random.default_rng(0)
+    x = rng.poisson([8000.0, 3.0, 0.0], size=(200, 3)).astype(float)
+    likelihood = likelihood_of("poisson", x)
+    with jax.enable_x64(True):
+        mean = np.asarray(likelihood.mean(jnp.zeros(3)))
+        seen = np.asarray(jax.vmap(likelihood.inputs)(jnp.asarray(x)))
+    np.testing.assert_allclose(mean, [*x[:, :2].mean(axis=0), 0.5 / 200], rtol=1e-12)
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(seen.std(axis=0), [1, 1, 0], atol=1e-9)
+
+
+def test_rounding_is_no_scale():
+    x = 1 + 1e-14 * np.random.default_rng(0).normal(size=(50, 1))
+    assert np.asarray(likelihood_of("gaussian", x).scale.value).tolist() == [1.0]
 
 
 def test_unknown_names_are_refused(as_users_run_it):

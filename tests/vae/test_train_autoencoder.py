@@ -4,6 +4,7 @@ import equinox as eqx
 import linear_gaussian as known
 import numpy as np
 import pytest
+import scipy.stats
 
 import flowvi
 from flowvi import vae
@@ -105,6 +106,48 @@ def test_encoding_and_decoding():
 def test_bad_rows_are_refused(x, words, as_users_run_it):
     with pytest.raises(DataError, match=words):
         vae.train(built(), x)
+
+
+def test_counts_of_any_size_are_learned():
+    rng = np.random.default_rng(0)
+    rate = 8000 * np.exp(rng.normal(size=(500, 2)) @ (0.3 * rng.normal(size=(2, 4))))
+    x = rng.poisson(rate).astype(float)
+    model = built(x, likelihood="poisson", posterior="diagonal")
+    trained = vae.train(model, x, steps=500, chunk=250, step_size=1e-2)
+    # the counts given their rates have this log probability, and two latents cost some nats each
+    assert trained.best.value > scipy.stats.poisson(rate).logpmf(x).sum(axis=1).mean() - 20
+
+
+@pytest.mark.parametrize("n", [-1, 1.5, "a"])
+def test_a_number_of_draws_that_is_none_is_refused(n, as_users_run_it):
+    with pytest.raises(ArgumentError, match="n="):
+        known.model().sample(0, n)
+
+
+def test_no_draws_and_a_step_size_of_another_kind(as_users_run_it):
+    assert known.model().sample(0, 0).shape == (0, 4)
+    one, other = (vae.train(built(), X, steps=2, chunk=2, step_size=s) for s in (np.float32(0.5), 0.5))
+    np.testing.assert_array_equal(one.curve, other.curve)
+
+
+@pytest.mark.parametrize("z", [np.zeros(2), np.zeros((3, 5)), "a", [[np.nan, 0.0]], np.zeros((0, 2))])
+def test_latents_that_do_not_fit_are_refused(z, as_users_run_it):
+    with pytest.raises(DataError, match="z "):
+        known.model().decode(z)
+
+
+@pytest.mark.parametrize(
+    ("prior", "words"),
+    [(flowvi.flows.Normal(3), r"on R\^3"), (flowvi.flows.UniformTorus(2), "the torus of dim 2")],
+)
+def test_a_prior_of_another_space_is_refused(prior, words):
+    with pytest.raises(FlowError, match=words):
+        built(prior=prior)
+
+
+def test_a_seed_that_is_none_is_refused(as_users_run_it):
+    with pytest.raises(ArgumentError, match="seed='a'"):
+        vae.train(built(), X, seed="a")
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "chunk", "warm_up", "step_size", "schedule"])

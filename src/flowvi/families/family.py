@@ -14,7 +14,11 @@ class Fitted(ABC):
 
     @abstractmethod
     def sample(self, n: int, seed: int = 0) -> Float[np.ndarray, "n columns"]:
-        """Independent draws, on the scale of the data."""
+        """Independent draws, on the scale of the data.
+
+        Raises:
+            ArgumentError: n is not a whole number, zero or more, or `seed` is no seed.
+        """
 
     @abstractmethod
     def log_prob(self, x: Any) -> Any:

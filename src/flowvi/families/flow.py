@@ -13,6 +13,7 @@ from flowvi.density.fit_density import fit_density
 from flowvi.density.result import DensityFit
 from flowvi.families.family import Family, Fitted
 from flowvi.families.rows import new_rows, read_rows
+from flowvi.flows.arguments import number_of_draws, seed_of
 
 
 @final
@@ -28,7 +29,7 @@ class FittedFlow(Fitted):
 
     def sample(self, n: int, seed: int = 0) -> Float[np.ndarray, "n columns"]:
         """Independent draws, on the scale of the data."""
-        return np.asarray(self.fit.flow.sample(seed, (n,)))
+        return np.asarray(self.fit.flow.sample(seed_of(seed), (number_of_draws(n),)))
 
     def log_prob(self, x: Any) -> Float[np.ndarray, " rows"]:
         """The exact log density of each row, in nats.

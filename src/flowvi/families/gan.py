@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -12,12 +11,13 @@ from jaxtyping import Array, Float
 from flowvi.bijections.host_random import host_generator
 from flowvi.compiling import Compiled
 from flowvi.density.rows import Moments
-from flowvi.errors import ArgumentError, NoDensityError
+from flowvi.errors import NoDensityError
 from flowvi.families.adversarial import Loss, Played, play
 from flowvi.families.family import Family, Fitted
 from flowvi.families.generators import Generator, NetworkGenerator, generate, generator_of
 from flowvi.families.rows import moments_of, new_rows, read_rows
 from flowvi.flows import Flow
+from flowvi.flows.arguments import number_of_draws, positive_number, seed_of
 from flowvi.flows.base_draws import base_draws
 from flowvi.flows.standardise import standardise_by
 from flowvi.memory import batch_map
@@ -65,7 +65,7 @@ class FittedGAN(Fitted):
     def sample(self, n: int, seed: int = 0) -> Float[np.ndarray, "n columns"]:
         """Independent draws, on the scale of the data."""
         generator = self.played.generator
-        noise = base_draws(generator.base, np.random.default_rng(seed), n)
+        noise = base_draws(generator.base, np.random.default_rng(seed_of(seed)), number_of_draws(n))
         return self.moments.location + self.moments.scale * np.asarray(_generated(generator, noise))
 
     def log_prob(self, x: Any) -> Float[np.ndarray, " rows"]:
@@ -129,6 +129,7 @@ class GAN(Family):
     def fit(self, x: Any, seed: int = 0) -> FittedGAN:
         """Train on rows of data (rows, columns)."""
         self._check()
+        seed = seed_of(seed)
         rows = read_rows(x)
         moments = moments_of(rows)
         columns = rows.shape[1]
@@ -162,6 +163,4 @@ class GAN(Family):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         for name in ("step_size", "penalty"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ArgumentError(f"{name}={value!r}: give a positive number.")
+            positive_number(name, getattr(self, name))

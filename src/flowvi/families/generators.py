@@ -46,7 +46,7 @@ def generator_of(asked: str | Flow, dim: int, *, latent: int, width: int, depth:
 
     Raises:
         ArgumentError: the name is unknown.
-        FlowError: a flow is given whose dim is another or that takes a condition.
+        FlowError: a flow is given whose dim is another, that takes a condition, or that is of angles.
 
     Example:
         >>> type(generator_of("real_nvp", 2, latent=2, width=8, depth=1, seed=0)).__name__
@@ -57,6 +57,11 @@ def generator_of(asked: str | Flow, dim: int, *, latent: int, width: int, depth:
             raise FlowError(
                 f"The flow has dim {asked.dim} and condition_dim {asked.condition_dim}, but these data "
                 f"need dim {dim} and no condition. Build it with these."
+            )
+        if asked.periodic:
+            raise FlowError(
+                f"The flow is over {type(asked.base).__name__}, of angles, but rows are standardised, which "
+                "changes their period. Give a flow on R^dim, or fit the angles by flowvi.fit_density."
             )
         return asked
     if asked not in NAMES:

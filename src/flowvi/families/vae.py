@@ -10,6 +10,8 @@ from jaxtyping import Float
 
 from flowvi.families.family import Family, Fitted
 from flowvi.families.rows import new_rows, read_rows
+from flowvi.flows.arguments import seed_of
+from flowvi.objectives.arguments import check_count
 from flowvi.vae.autoencoder import autoencoder, finite_rows
 from flowvi.vae.bounds import Bounds, bounds
 from flowvi.vae.likelihoods import Gaussian, Likelihood
@@ -41,7 +43,7 @@ class FittedVAE(Fitted):
 
     def sample(self, n: int, seed: int = 0) -> Float[np.ndarray, "n columns"]:
         """Independent draws, on the scale of the data."""
-        return self.trained.model.sample(seed, n)
+        return self.trained.model.sample(seed_of(seed), n)
 
     def log_prob(self, x: Any) -> Bounds:
         """A bound of log p(x) of each row, and its estimate by importance sampling, in nats.
@@ -103,6 +105,8 @@ class VAE(Family):
 
     def fit(self, x: Any, seed: int = 0) -> FittedVAE:
         """Train on rows of data (rows, columns)."""
+        seed = seed_of(seed)
+        check_count("samples", self.samples)
         real = self.likelihood == "gaussian" or isinstance(self.likelihood, Gaussian)
         # a pixel that is always black is nothing wrong
         rows = read_rows(x) if real else finite_rows(x)

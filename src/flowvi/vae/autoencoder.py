@@ -13,9 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from flowvi.bijections import MLP, Bijection
 from flowvi.bijections.host_random import host_generator
 from flowvi.compiling import Compiled
-from flowvi.errors import DataError
+from flowvi.errors import DataError, FlowError
 from flowvi.flows import Distribution, Normal
-from flowvi.flows.arguments import as_key, check_positive
+from flowvi.flows.arguments import as_key, check_positive, number_of_draws
+from flowvi.flows.torus import of_angles
 from flowvi.memory import batch_map
 from flowvi.precision import double_precision
 from flowvi.vae.encoder import Encoder
@@ -80,8 +81,12 @@ class Autoencoder(eqx.Module):
 
     @double_precision
     def sample(self, key: PRNGKeyArray | int, n: int) -> Float[np.ndarray, "n columns"]:
-        """Draws of the model: z ~ prior, x ~ likelihood."""
-        return np.asarray(_sampled(self, jax.random.split(as_key(key), n)))
+        """Draws of the model: z ~ prior, x ~ likelihood.
+
+        Raises:
+            ArgumentError: n is not a whole number, zero or more.
+        """
+        return np.asarray(_sampled(self, jax.random.split(as_key(key), number_of_draws(n))))
 
     @double_precision
     def encode(
@@ -98,8 +103,15 @@ class Autoencoder(eqx.Module):
 
     @double_precision
     def decode(self, z: Float[Array | np.ndarray, "n latent"]) -> Float[np.ndarray, "n columns"]:
-        """The mean of x at each z."""
-        return np.asarray(_decoded(self, jnp.asarray(z, float)))
+        """The mean of x at each z.
+
+        Raises:
+            DataError: z is not rows of finite numbers in as many columns as the latent has coordinates.
+        """
+        points = finite_rows(z, "z")
+        if points.shape[1] != self.latent:
+            raise DataError(f"z has {points.shape[1]} columns, but the latent has {self.latent} coordinates.")
+        return np.asarray(_decoded(self, jnp.asarray(points)))
 
 
 @Compiled
@@ -158,7 +170,12 @@ def autoencoder(
         >>> model.encode(np.eye(4), key=1).shape
         (4, 2)
     """
-    check_positive(latent=latent, width=width, depth=depth, length=length)
+    check_positive(latent=latent, width=width, depth=depth)
+    if length is not None:
+        check_positive(length=length)
+    if prior is not None and (prior.dim != latent or of_angles(prior)):
+        space = f"the torus of dim {prior.dim}" if of_angles(prior) else f"R^{prior.dim}"
+        raise FlowError(f"The prior is on {space}, but the latent on R^{latent}. Build the prior for that.")
     rows = finite_rows(x)
     of_row = likelihood_of(likelihood, rows)
     of_encoder, of_posterior, of_decoder = host_generator(key).integers(2**63, size=3).tolist()
@@ -173,8 +190,8 @@ def autoencoder(
     )
 
 
-def finite_rows(x: Any) -> Float[np.ndarray, "rows columns"]:
-    """Rows in double precision.
+def finite_rows(x: Any, name: str = "x") -> Float[np.ndarray, "rows columns"]:
+    """Rows in double precision; `name` is for errors.
 
     Raises:
         DataError: x is not rows of finite numbers, or there are none.
@@ -182,15 +199,16 @@ def finite_rows(x: Any) -> Float[np.ndarray, "rows columns"]:
     try:
         rows = np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"x is not an array of numbers: {error}.") from error
+        raise DataError(f"{name} is not an array of numbers: {error}.") from error
     if rows.ndim != 2 or rows.size == 0:
-        raise DataError(f"x has shape {rows.shape}: give rows, (rows, columns); flatten images first.")
+        images = "; flatten images first" if rows.ndim > 2 else ""
+        raise DataError(f"{name} has shape {rows.shape}: give rows, (rows, columns){images}.")
     bad = np.argwhere(~np.isfinite(rows))
     if len(bad):
         row, column = bad[0]
         raise DataError(
-            f"x has {len(bad)} values that are not finite, the first in row {row}, column {column}. Leave "
-            "such rows out, or fill the values in."
+            f"{name} has {len(bad)} values that are not finite, the first in row {row}, column {column}. "
+            "Leave such rows out, or fill the values in."
         )
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -25,6 +26,8 @@ def read_images(path: str | Path, name: str | None = None) -> UInt8[np.ndarray, 
 
     An idx file has four bytes 0, 0, 8 (unsigned bytes), 3 (dimensions), three big-endian sizes and the
     pixels. In an npz file `name` chooses the array; without it "x_train", "images", "arr_0", or the only one.
+    There, images may be rows of as many pixels as a square has, and brightness may be whole numbers from 0 to
+    255 of any type, or shares of 255 from 0 to 1.
 
     Raises:
         DataError: the file is missing or damaged, holds something else, or its size is not what it says.
@@ -82,9 +85,37 @@ def _from_npz(path: Path, content: bytes, name: str | None) -> np.ndarray:
             images = arrays[chosen]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no readable npz file: {error}.") from error
-    if images.dtype != np.uint8 or images.ndim != 3:
+    found, pixels = _in_rows_and_columns(images), _as_bytes(images)
+    if found is None or pixels is None:
         raise DataError(
-            f"{path}[{chosen!r}] has dtype {images.dtype} and shape {images.shape}, but images are uint8 of "
-            "shape (images, rows, columns)."
+            f"{path}[{chosen!r}] has dtype {images.dtype} and shape {images.shape}, which cannot be told to "
+            "be images: they are whole numbers from 0 to 255, or shares of 255 (not zeros and ones alone, "
+            "which may be either), of shape (images, rows, columns) or (images, rows * rows). Load it by "
+            "numpy.load, and bring it to shape and to uint8."
         )
-    return images
+    return pixels.reshape(found)
+
+
+def _in_rows_and_columns(images: np.ndarray) -> tuple[int, ...] | None:
+    """The shape with rows and columns, where it can be told."""
+    if images.ndim == 2:
+        side = math.isqrt(images.shape[1])
+        # a square array may as well be one image
+        told = side**2 == images.shape[1] and images.shape[0] != images.shape[1]
+        return (len(images), side, side) if told else None
+    return images.shape if images.ndim == 3 else None
+
+
+def _as_bytes(images: np.ndarray) -> np.ndarray | None:
+    """Brightness from 0 to 255, where it can be told."""
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind not in "iuf" or not images.size or images.min() < 0 or not images.max() <= 255:
+        return None
+    if images.max() <= 1:
+        images = images * 255.0
+        if set(np.unique(images)) <= {0.0, 255.0}:
+            return None
+    whole = np.round(images)
+    # shares in single or half precision
+    return whole.astype(np.uint8) if np.abs(images - whole).max() < 0.1 else None

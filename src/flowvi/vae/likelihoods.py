@@ -16,6 +16,8 @@ from flowvi.bijections.leaf import leaf
 from flowvi.bijections.log_scale import log_scale_of
 from flowvi.bijections.trainable import Constant
 from flowvi.errors import ArgumentError, DataError
+from flowvi.flows.standardise import CONSTANT
+from flowvi.precision import double_precision
 
 
 class Likelihood(eqx.Module):
@@ -101,14 +103,12 @@ class Gaussian(Likelihood):
     scale: Constant
 
     def __init__(self, location: Any = 0.0, scale: Any = 1.0):
-        self.location = Constant(leaf(np.asarray(location, float)))
-        self.scale = Constant(leaf(np.asarray(scale, float)))
+        self.location, self.scale = _constant(location), _constant(scale)
 
     @staticmethod
     def of(x: Float[np.ndarray, "rows columns"]) -> Gaussian:
         """Standardised by the moments of these rows; a constant column keeps its scale."""
-        scale = x.std(axis=0)
-        return Gaussian(x.mean(axis=0), np.where(scale > 0, scale, 1.0))
+        return Gaussian(x.mean(axis=0), _spread(x))
 
     @property
     def outputs_per_column(self) -> int:
@@ -201,32 +201,55 @@ class DiscretisedLogistic(Likelihood):
 class Poisson(Likelihood):
     """Counts.
 
-        p(x) = r^x e^-r / x!,    r = e^o
+        p(x) = r^x e^-r / x!,    r = mean * e^o
+
+    `mean` (columns,) is that of the columns, so that outputs near zero start where the data are; the encoder
+    sees log(1 + x), standardised by `location` and `scale` (columns,). None is trained; `Poisson.of(x)` takes
+    all of them from the data. Without them r = e^o.
 
     Example:
-        >>> Poisson().mean(jnp.zeros(2)).tolist()
-        [1.0, 1.0]
+        >>> Poisson.of(np.array([[8000.0], [9000.0]])).mean(jnp.zeros(1)).round().tolist()
+        [8500.0]
     """
+
+    log_mean: Constant
+    location: Constant
+    scale: Constant
+
+    def __init__(self, mean: Any = 1.0, location: Any = 1.0, scale: Any = 1.0):
+        self.log_mean = _constant(np.log(np.asarray(mean, float)))
+        self.location, self.scale = _constant(location), _constant(scale)
+
+    @staticmethod
+    def of(x: Float[np.ndarray, "rows columns"]) -> Poisson:
+        """On the scale of these rows; the mean of a column of zeros is half a count in all of them."""
+        Poisson().check(x)
+        logs = np.log1p(x)
+        mean = np.maximum(x.mean(axis=0), 0.5 / len(x))
+        return Poisson(mean, logs.mean(axis=0), _spread(logs))
 
     @property
     def outputs_per_column(self) -> int:
         return 1
 
     def log_prob(self, x: Float[Array, " columns"], outputs: Float[Array, " outputs"]) -> Float[Array, ""]:
-        log_rate = log_scale_of(outputs)
+        log_rate = self._log_rate(outputs)
         return jnp.sum(x * log_rate - jnp.exp(log_rate) - jax.scipy.special.gammaln(x + 1))
 
     def mean(self, outputs: Float[Array, " outputs"]) -> Float[Array, " columns"]:
-        return jnp.exp(log_scale_of(outputs))
+        return jnp.exp(self._log_rate(outputs))
 
     def sample(self, key: PRNGKeyArray, outputs: Float[Array, " outputs"]) -> Float[Array, " columns"]:
         return jax.random.poisson(key, self.mean(outputs)).astype(outputs.dtype)
 
     def inputs(self, x: Float[Array, " columns"]) -> Float[Array, " columns"]:
-        return jnp.log1p(x) - 1
+        return (jnp.log1p(x) - self.location.value.astype(x.dtype)) / self.scale.value.astype(x.dtype)
 
     def check(self, x: np.ndarray) -> None:
         _check_integers(x, None, "Poisson", "Give counts, or choose another likelihood.")
+
+    def _log_rate(self, outputs: Array) -> Array:
+        return self.log_mean.value.astype(outputs.dtype) + log_scale_of(outputs)
 
 
 class Categorical(Likelihood):
@@ -269,7 +292,7 @@ _BY_NAME: dict[str, Callable[[np.ndarray], Likelihood]] = {
     "bernoulli": lambda x: Bernoulli(),
     "gaussian": Gaussian.of,
     "discretised_logistic": lambda x: DiscretisedLogistic(int(x.max()) + 1),
-    "poisson": lambda x: Poisson(),
+    "poisson": Poisson.of,
     "categorical": lambda x: Categorical(int(x.max()) + 1),
 }
 NAMES = tuple(_BY_NAME)
@@ -294,6 +317,17 @@ def likelihood_of(asked: str | Likelihood, x: Float[np.ndarray, "rows columns"])
         asked = _BY_NAME[asked](x)
     asked.check(x)
     return asked
+
+
+@double_precision
+def _constant(values: Any) -> Constant:
+    return Constant(leaf(np.asarray(values, float)))
+
+
+def _spread(x: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " columns"]:
+    """Standard deviations of the columns, and one for those that are constant but for rounding."""
+    location, scale = x.mean(axis=0), x.std(axis=0)
+    return np.where(scale > CONSTANT * np.abs(location), scale, 1.0)
 
 
 def _check_integers(x: np.ndarray, levels: int | None, name: str, advice: str) -> None:

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int
 from flowvi.bijections.leaf import leaf
 from flowvi.compiling import Compiled
 from flowvi.diagnostics.estimate import Estimate
-from flowvi.errors import ArgumentError, DataError
+from flowvi.errors import DataError
+from flowvi.flows.arguments import positive_number, seed_of
 from flowvi.lines import Lines
 from flowvi.objectives.arguments import check_count
 from flowvi.precision import double_precision
@@ -99,8 +100,7 @@ def train(
     check_count("steps", steps)
     check_count("batch", batch)
     check_count("chunk", chunk)
-    if isinstance(step_size, bool) or not isinstance(step_size, int | float) or not 0 < step_size < np.inf:
-        raise ArgumentError(f"step_size={step_size!r}: give a positive number.")
+    step_size, seed = positive_number("step_size", step_size), seed_of(seed)
     rows = _enough(rows_of(model, x))
     beta = single_precision(temperatures(steps, steps // 4 if warm_up is None else warm_up))
     step_sizes = single_precision(step_size * factors(schedule, steps))
