@@ -15,7 +15,7 @@ import pytest
 from flowvi import flows
 from flowvi.bijections import trainable
 from flowvi.errors import ArgumentError, DependencyError, FlowError
-from flowvi.flows.layers import layers
+from flowvi.flows.layers import layers, through_layers
 from flowvi.plots import area_magnification, density_through_layers, local_linear_map, warped_grid
 
 PICTURES = (warped_grid, area_magnification, density_through_layers, local_linear_map)
@@ -173,12 +173,34 @@ def test_errors_name_what_is_wrong(picture, monkeypatch, as_users_run_it):
         picture(flows.gaussian(2))
 
 
-def test_wrong_arguments_are_errors():
-    with pytest.raises(ArgumentError, match="most is 1"):
-        warped_grid(flows.gaussian(2), most=1)
-    for sides in ((), (0.5, 0.0)):
+def test_wrong_arguments_are_errors(as_users_run_it):
+    for most in (1, "a", 2.5, None):
+        with pytest.raises(ArgumentError, match=f"most is {most!r}"):
+            warped_grid(flows.gaussian(2), most=most)
+    for sides in ((), (0.5, 0.0), "a", (0.5, "a"), ((0.5,),), None):
         with pytest.raises(ArgumentError, match="sides"):
             local_linear_map(flows.gaussian(2), sides=sides)
+    for at in ([1, 2, 3], "a", [[1, 2]], [np.nan, 0], 1.0, [[1], [2, 3]]):
+        with pytest.raises(ArgumentError, match="at="):
+            local_linear_map(flows.gaussian(2), at=at)
+
+
+def test_wrong_conditions_are_errors(as_users_run_it):
+    conditional = flows.real_nvp(2, key=0, layers=1, width=2, condition_dim=1)
+    for flow, condition in (
+        (conditional, None),
+        (conditional, np.zeros(2)),
+        (flows.gaussian(2), np.zeros(1)),
+    ):
+        for picture in PICTURES:
+            with pytest.raises(FlowError, match="The condition has shape"):
+                picture(flow, condition=condition)
+
+
+@pytest.mark.parametrize("points", [np.zeros((4, 3)), np.zeros(2), "a", [[1.0], [2.0, 3.0]]])
+def test_points_that_do_not_fit_the_layers_are_errors(points, as_users_run_it):
+    with pytest.raises(FlowError, match="base_points"):
+        through_layers(flows.gaussian(2), points)
 
 
 def _areas(points):

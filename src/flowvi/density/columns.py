@@ -146,7 +146,9 @@ def _chosen(table: Table, repeats: list[Repeats], dequantise: Any) -> set[int]:
             "numbers of columns."
         )
     # of what is said twice the last counts
-    numbers = {} if any(map(_is_number, table.labels)) else {n: n for n in range(table.columns)}
+    numbers: dict[Any, int] = (
+        {} if any(map(_is_number, table.labels)) else {n: n for n in range(table.columns)}
+    )
     numbers |= {name: number for number, name in enumerate(table.names)}
     numbers |= {label: number for number, label in enumerate(table.labels)}
     for name in named:

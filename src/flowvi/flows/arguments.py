@@ -90,7 +90,7 @@ def as_floats(name: str, values: Any, traced: bool) -> Float[Array | np.ndarray,
         array = jnp.asarray(values) if traced else np.asarray(values)
     except (TypeError, ValueError) as error:
         raise FlowError(f"{name} is no array of numbers: {error}.") from error
-    if array.dtype.kind in "USTcmM" or (array.dtype.kind == "O" and not all(map(is_real, array.flat))):
+    if array.dtype.kind in "USTcmM" or (array.dtype.kind == "O" and not all(map(is_real, np.ravel(array)))):
         raise FlowError(
             f"{name} holds values of type {array.dtype}, in an array of shape {array.shape}. Give real "
             "numbers."
@@ -119,8 +119,8 @@ def check_positive(**sizes: int | None) -> None:
         FlowError: one is not.
     """
     for name, size in sizes.items():
-        is_integer = isinstance(size, int | np.integer) and not isinstance(size, bool)
-        if not (is_integer and size > 0) and not (size is None and name in _OPTIONAL):
+        positive = isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0
+        if not positive and not (size is None and name in _OPTIONAL):
             raise FlowError(f"{name} must be a positive integer, not {size!r}.")
 
 
@@ -134,10 +134,10 @@ def positive_number(name: str, value: Any) -> float:
         >>> positive_number("step_size", np.float32(0.5))
         0.5
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not 0 < number < math.inf:
         raise ArgumentError(f"{name}={value!r}: give a positive number.")
-    return float(value)
+    return number
 
 
 def seed_of(value: Any) -> int:
@@ -150,11 +150,11 @@ def seed_of(value: Any) -> int:
         >>> seed_of(np.int64(3))
         3
     """
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    seed = int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else -1
     # JAX takes no larger seeds
-    if not is_integer or not 0 <= value < 2**63:
+    if not 0 <= seed < 2**63:
         raise ArgumentError(f"seed={value!r}: give a whole number from 0 to 2**63 - 1.")
-    return int(value)
+    return seed
 
 
 def number_of_draws(value: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from flowvi.compiling import Compiled
 from flowvi.errors import ArgumentError
 from flowvi.flows import Flow
+from flowvi.flows.arguments import positive_number
 from flowvi.memory import batch_map
 from flowvi.plots.panels import INK, OFF, outer_labels, panels
 from flowvi.plots.plane import POINTS, Condition, box, check_plane, mesh, shown, through, titled
@@ -167,7 +168,7 @@ def local_linear_map(
 
     Raises:
         FlowError: the flow is not of dim 2.
-        ArgumentError: a side is not positive, or there are none.
+        ArgumentError: a side is not positive, or there are none; `at` is no point of the plane.
         DependencyError: matplotlib is missing.
 
     Source: Rezende & Mohamed 2015 (arXiv 1505.05770), equation 5.
@@ -180,9 +181,10 @@ def local_linear_map(
         4
     """
     check_plane(flow)
-    if not sides or min(sides) <= 0:
-        raise ArgumentError(f"sides must be positive numbers, at least one, but is {sides}.")
-    middle = np.mean(box(flow), axis=0) if at is None else np.asarray(at, np.float64)
+    sides = _checked_sides(sides)
+    middle = np.mean(box(flow), axis=0) if at is None else _checked_point(at)
+    # also what is wrong with the condition is said there
+    through(flow, middle[None], condition)
     value, jacobian = _linearised(flow, middle, condition)
     figure, axes = panels(1 + len(sides), size=_SIZE)
     for side in sides:
@@ -197,6 +199,23 @@ def local_linear_map(
         axis.set(title=f"side {side:g}: off by {100 * off:.1f}%", aspect="equal")
     outer_labels(figure, axes, f"|det J| = {abs(np.linalg.det(jacobian)):.3g}", "")
     return figure
+
+
+def _checked_sides(sides: Any) -> tuple[float, ...]:
+    numbers = np.atleast_1d(np.asarray(sides, object))
+    if numbers.ndim != 1 or not len(numbers):
+        raise ArgumentError(f"sides must be positive numbers, at least one, but is {sides!r}.")
+    return tuple(positive_number("sides", side) for side in numbers)
+
+
+def _checked_point(at: Any) -> np.ndarray:
+    try:
+        point = np.asarray(at, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"at={at!r} is no array of numbers: {error}.") from error
+    if point.shape != (2,) or not np.isfinite(point).all():
+        raise ArgumentError(f"at={at!r}: give a point of the plane, two finite numbers.")
+    return point
 
 
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5]])

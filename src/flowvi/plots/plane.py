@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING
 
 import jax
@@ -47,9 +48,10 @@ def mesh(flow: Flow) -> np.ndarray:
 
 def shown(stages: int, most: int) -> np.ndarray:
     """The numbers of the stages that get a panel: the first, the last, and what lies evenly between."""
-    if most < 2:
+    if isinstance(most, bool) or not isinstance(most, numbers.Integral) or most < 2:
         raise ArgumentError(
-            f"most is {most}, but the first and the last panel are always shown: give 2 or more."
+            f"most is {most!r}, but the first and the last panel are always shown: give a whole number, 2 or "
+            "more."
         )
     return np.unique(np.linspace(0, stages - 1, min(stages, most)).round().astype(int))
 
@@ -61,7 +63,9 @@ def titled(axis: Axes, k: int, last: int, symbol: str = "z") -> None:
 
 
 def check_plane(flow: Flow) -> None:
-    """Raises: FlowError: the flow is not of dim 2."""
+    """Raises: FlowError: this is no flow, or one not of dim 2."""
+    if not isinstance(flow, Flow):
+        raise FlowError(f"flow is of type {type(flow).__name__}: give a Flow, such as flowvi.flows builds.")
     if flow.dim != 2:
         raise FlowError(
             f"The flow has dim {flow.dim}, but only the plane can be drawn. Give a flow of dim 2."
