@@ -12,8 +12,9 @@ import pytest
 from flowjax.distributions import Normal, Transformed
 from paramax import non_trainable
 
+import flowvi
 from flowvi import flows
-from flowvi.bijections import Chain, FromFlowJAX, Identity, LocationScale, trainable
+from flowvi.bijections import Chain, FromFlowJAX, Identity, LocationScale, Scan, trainable
 from flowvi.errors import DependencyError, FlowError, SaveError
 from flowvi.flows.flow import log_prob
 from flowvi.serialise import save_module
@@ -133,6 +134,36 @@ def test_among_layers_of_flowvi():
     np.testing.assert_array_equal(
         alone.forward_and_log_det(jnp.ones(2), CONDITION)[0], alone.forward_and_log_det(jnp.ones(2))[0]
     )
+
+
+def test_equal_layers_stack():
+    layers = [FromFlowJAX(flowjax.bijections.Affine(jnp.ones(2) * k, 2 * jnp.ones(2))) for k in range(3)]
+    scanned, chained = Scan.stack(layers), Chain(layers)
+    for got, expected in zip(
+        scanned.forward_and_log_det(jnp.ones(2)), chained.forward_and_log_det(jnp.ones(2)), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("invert", "gradient"), [(False, "path"), (True, "total")])
+def test_a_flow_with_a_numerical_inverse_trains_in_single_precision(invert, gradient):
+    theirs = flowjax.flows.block_neural_autoregressive_flow(
+        KEY, base_dist=Normal(jnp.zeros(2)), invert=invert, nn_block_dim=4
+    )
+    flow = flows.Flow(flows.Normal(2), FromFlowJAX(theirs.bijection))
+    objective = flowvi.objectives.reverse_kl(
+        lambda z: -0.5 * jnp.sum((z - 1) ** 2), gradient=gradient, samples=16
+    )
+    trained = flowvi.train(flow, objective, key=0, steps=5)
+    assert np.all(np.isfinite(trained.curve))
+    assert trained.skipped == 0
+
+
+def test_a_direction_that_flowjax_lacks_is_named():
+    theirs = flowjax.flows.planar_flow(KEY, base_dist=Normal(jnp.zeros(2)), flow_layers=1)
+    flow = flows.Flow(flows.Normal(2), FromFlowJAX(theirs.bijection))
+    with pytest.raises(FlowError, match=r"no transform_and_log_det of this map.*invert="):
+        flow.sample(0, (3,))
 
 
 def test_saving_is_refused_by_name(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from flowvi.bijections import (
     MLP,
+    AdditiveTransformer,
     Chain,
     Constant,
     Coupling,
@@ -111,6 +112,13 @@ def test_scan_applies_layers_in_the_order_of_a_chain():
     np.testing.assert_allclose(scanned[1], chained[1], atol=1e-6)
 
 
+def test_scan_keeps_what_is_no_array():
+    layer = Coupling(2, 1, jnp.sin, AdditiveTransformer())
+    layers = [Chain([layer, affine(seed, 2)]) for seed in range(3)]
+    y, expected = (b.forward_and_log_det(jnp.ones(2))[0] for b in (Scan.stack(layers), Chain(layers)))
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
+
+
 def test_trainable_leaves_out_constants_masks_and_permutations():
     tree = {"a": Constant(jnp.ones(2)), "b": jnp.ones(2), "c": jnp.arange(2), "d": jnp.array([True])}
     assert jax.tree.leaves(trainable(tree)) == [False, True, False, False]
@@ -133,6 +141,10 @@ BAD = {
     "scan_changes_shape": (lambda: Scan(support("simplex", (3,))), "keep the shape"),
     "stack_nothing": (lambda: Scan.stack([]), "no layers"),
     "stack_unequal": (lambda: Scan.stack([Identity((2,)), Identity((3,))]), "layer 1 differs"),
+    "stack_functions": (
+        lambda: Scan.stack([Coupling(2, 1, f, AdditiveTransformer()) for f in (jnp.sin, jnp.cos)]),
+        "layer 1 differs",
+    ),
     "not_a_permutation": (lambda: Permutation(jnp.array([0, 0])), "does not hold each of"),
     "negative_scale": (lambda: LocationScale(jnp.zeros(2), jnp.array([1.0, -1.0])), "A scale of -1.0"),
     "lengths": (lambda: LocationScale(jnp.zeros(2), jnp.ones(3)), "same length"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from flowvi.bijections.base import Bijection
@@ -29,7 +31,8 @@ class FromFlowJAX(Bijection):
     Shapes: x, y (*shape,) as the bijection's `shape`; condition (condition_dim,), of its `cond_shape`.
 
     Raises:
-        FlowError: it is not a FlowJAX bijection, or its condition is not a vector.
+        FlowError: it is not a FlowJAX bijection, its condition is not a vector, or FlowJAX lacks a direction
+            that is asked for.
         DependencyError: FlowJAX is missing.
 
     Example:
@@ -80,12 +83,12 @@ class FromFlowJAX(Bijection):
     def forward_and_log_det(
         self, x: Float[Array, ...], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, ...], Float[Array, ""]]:
-        return _in_precision_of(x, self._theirs().transform_and_log_det(x, self._checked(condition)))
+        return _called(self._theirs().transform_and_log_det, x, self._checked(condition))
 
     def inverse_and_log_det(
         self, y: Float[Array, ...], condition: Float[Array, " condition"] | None = None
     ) -> tuple[Float[Array, ...], Float[Array, ""]]:
-        return _in_precision_of(y, self._theirs().inverse_and_log_det(y, self._checked(condition)))
+        return _called(self._theirs().inverse_and_log_det, y, self._checked(condition))
 
     def _theirs(self) -> AbstractBijection:
         def unmarked(node: Any) -> Any:
@@ -105,6 +108,21 @@ class FromFlowJAX(Bijection):
         return condition
 
 
-def _in_precision_of(x: Array, result: tuple[Array, Array]) -> tuple[Array, Array]:
-    y, log_det = result
+def _called(
+    method: Callable[[Array, Array | None], tuple[Array, Array]], x: Array, condition: Array | None
+) -> tuple[Array, Array]:
+    """What a method gives, in the precision of x."""
+    try:
+        try:
+            y, log_det = method(x, condition)
+        except TypeError:
+            # loops for numerical inverses run in JAX's default precision, and refuse any other
+            if x.dtype == jnp.result_type(float):
+                raise
+            y, log_det = method(x.astype(float), condition)
+    except NotImplementedError as error:
+        raise FlowError(
+            f"FromFlowJAX: FlowJAX has no {method.__name__} of this map ({error}). Use it in the other "
+            "direction (`Invert`, or `invert=` of FlowJAX's builders), or with other settings."
+        ) from error
     return y.astype(x.dtype), log_det.astype(x.dtype)

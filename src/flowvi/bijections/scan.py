@@ -48,16 +48,18 @@ class Scan(Bijection):
         """Stack the arrays of equal layers along a new leading axis."""
         if not layers:
             raise FlowError("Scan.stack was given no layers. Give at least one.")
-        shapes = [jax.tree.map(jnp.shape, layer) for layer in layers]
-        for k, shape in enumerate(shapes):
-            if not eqx.tree_equal(shape, shapes[0]):
+        arrays, rests = zip(*(eqx.partition(layer, eqx.is_array) for layer in layers), strict=True)
+        kinds = [(jax.tree.map(jnp.shape, a), rest) for a, rest in zip(arrays, rests, strict=True)]
+        for k, kind in enumerate(kinds):
+            if not eqx.tree_equal(kind, kinds[0]):
                 raise FlowError(
                     f"Scan.stack: layer {k} differs from layer 0 in type, settings or array shapes. Give "
                     "what differs (masks, permutations) as arrays, or use a Chain."
                 )
         # on the host where possible: a stack of each shape would be compiled
         numpy = jnp if is_traced(layers) else np
-        return Scan(jax.tree.map(lambda *leaves: leaf(numpy.stack(leaves)), *layers))
+        stacked = jax.tree.map(lambda *leaves: leaf(numpy.stack(leaves)), *arrays)
+        return Scan(eqx.combine(stacked, rests[0]))
 
     @property
     def shape(self) -> tuple[int, ...]:
