@@ -65,14 +65,14 @@ class Likelihood:
     observed site.
 
     Attributes:
-        by_name: whether the data go in by name, as an argument or a variable.
+        by_user: whether the user simulates; data then go in by name, as an argument or a variable.
         dtype: of data in the model; None to leave them as they are.
     """
 
     model: Model
     target: Target
     observed: str
-    by_name: bool
+    by_user: bool
     dtype: np.dtype | None
 
     @staticmethod
@@ -85,8 +85,7 @@ class Likelihood:
             ArgumentError: the model has no data of that name.
         """
         old = target.observed_data().get(observed)
-        by_name = simulated or model.takes(observed)
-        if not by_name and old is None:
+        if not simulated and not model.takes(observed) and old is None:
             raise ArgumentError(
                 f"observed={observed!r} is no argument of the model and no observed site; the sites are "
                 f"{list(target.observed_data())}."
@@ -95,7 +94,7 @@ class Likelihood:
         dtype = None if old is None else old.dtype
         if dtype is not None and dtype.kind in "iub" and not all(_is_whole(one) for one in x):
             dtype = None
-        return Likelihood(model, target, observed, by_name, dtype)
+        return Likelihood(model, target, observed, simulated, dtype)
 
     def __call__(self, x: np.ndarray) -> Target:
         """The posterior given one data set.
@@ -104,7 +103,7 @@ class Likelihood:
             DataError: x has fractions, or is out of range, where the model has integers.
         """
         data = {self.observed: self._as_in_the_model(x)}
-        if self.by_name:
+        if self.by_user or self.model.takes(self.observed):
             return given_data(data, *self.model)
         return self.target.with_observed(data)
 

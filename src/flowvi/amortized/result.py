@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -17,7 +18,7 @@ from flowvi.amortized.correction import corrected, uncorrected
 from flowvi.amortized.drawing import draw
 from flowvi.amortized.familiar import Familiar, outside
 from flowvi.amortized.layout import Batch, Layout
-from flowvi.amortized.likelihood import Likelihood
+from flowvi.amortized.likelihood import Likelihood, Model
 from flowvi.amortized.network import Network, summaries
 from flowvi.amortized.parameters import Parameters
 from flowvi.amortized.simulators import Pairs, Simulator
@@ -219,6 +220,55 @@ class Amortized:
         batch, single = self._layout.read(x)
         share = self._familiar.share_beyond(summaries(self.summary, batch), batch)
         return share[0] if single else share
+
+    @kept_programs()
+    @double_precision
+    def save(self, path: str | os.PathLike) -> None:
+        """Write to one file that `Amortized.load` reads.
+
+        It is replaced in one step, so that a crash leaves what was there. Code is not stored: a model, a
+        simulator, and a summary of your own go to `load` again.
+
+        Raises:
+            SaveError: the file cannot be written, or the flow has parts that are not flowvi's.
+        """
+        from flowvi.amortized.files import save
+
+        save(self, path)
+
+    @staticmethod
+    @kept_programs()
+    @double_precision
+    def load(
+        path: str | os.PathLike,
+        model: Any = None,
+        *args: Any,
+        simulate: Callable[..., Any] | None = None,
+        prior: Callable[..., Any] | None = None,
+        summary: Any = None,
+        example: Any = None,
+        supports: Mapping[str, Any] | None = None,
+        **model_kwargs: Any,
+    ) -> Amortized:
+        """What `save` wrote: the same draws and densities, bit for bit. Nothing in the file is executed.
+
+        Args:
+            model, args, model_kwargs, example, supports: as they were given to `flowvi.amortize`, where a
+                model was; of its data, only the shape matters.
+            simulate, prior: as they were, for `check` to draw new data sets; without them it goes through the
+                simulations that training has not seen.
+            summary: your own module or function, where one was given.
+
+        Raises:
+            SaveError: the file is missing, damaged or of something else, or a summary has to be given.
+            NoModelError: a model has to be given.
+            ModelError: the model has other coordinates or supports.
+            ArgumentError: what is given does not go with the file.
+        """
+        from flowvi.amortized.files import load
+
+        given = Model(model, args, model_kwargs, example, supports)
+        return load(path, given, simulate, prior, summary)
 
     @double_precision
     def check(self, simulations: int = 500, seed: int = 1, draws: int = 199) -> Checks:
