@@ -1,9 +1,12 @@
 """The table of all bijections that the tests run through: a new one costs one line."""
 
 import equinox as eqx
+import flowjax.bijections
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from flowvi import flows
 from flowvi.bijections import (
     MLP,
     AdditiveTransformer,
@@ -12,8 +15,10 @@ from flowvi.bijections import (
     BlockAutoregressive,
     Chain,
     CircularSpline,
+    Conditioned,
     Continuous,
     Coupling,
+    FromFlowJAX,
     Householder,
     Identity,
     Invert,
@@ -33,6 +38,7 @@ from flowvi.bijections import (
     SupportTree,
     Sylvester,
     TriangularAffine,
+    Wrap,
     support,
 )
 
@@ -86,6 +92,11 @@ def low_rank(seed, dim):
 
 def permutation(seed, dim):
     return Permutation(np.roll(np.arange(dim), 1))
+
+
+def step_of_glow(seed, dim):
+    actnorm = LocationScale(np.ones(dim), np.full(dim, 2.0))
+    return Chain([actnorm, LULinear.rotation(dim, key=seed), coupling(seed, dim)])
 
 
 def flipped(seed, dim):
@@ -147,6 +158,18 @@ FLOWS = {
     "coupling_monotonic": lambda seed, dim: coupling(seed, dim, MonotonicNetwork(features=4)),
     "householder": lambda seed, dim: Householder(dim, key=seed),
     "lu": lambda seed, dim: LULinear.rotation(dim, key=seed),
+    "glow": lambda seed, dim: Scan.stack([step_of_glow(seed + k, dim) for k in range(2)]),
+    "wrap": lambda seed, dim: Wrap(dim),
+    "fixed": lambda seed, dim: flows.Fixed(affine(seed, dim)),
+    "standardised_condition": lambda seed, dim: flows.StandardisedCondition(
+        coupling(seed, dim, condition_dim=CONDITION_DIM), np.ones(CONDITION_DIM), np.full(CONDITION_DIM, 2.0)
+    ),
+    "conditioned": lambda seed, dim: Conditioned(
+        coupling(seed, dim, condition_dim=CONDITION_DIM), np.ones(CONDITION_DIM)
+    ),
+    "from_flowjax": lambda seed, dim: FromFlowJAX(
+        flowjax.bijections.Affine(jnp.ones(dim), jnp.full(dim, 3.0))
+    ),
 }
 """Name -> constructor of a bijection of R^dim."""
 
@@ -187,6 +210,11 @@ IDENTITY_AT_START = [
     "residual",
     "block_autoregressive",
 ]
+
+ANGLES = ["wrap"]
+"""Those that give a point up to whole turns."""
+
+NOT_SAVED = ["from_flowjax"]
 
 NUMERICAL = ["continuous", "continuous_conditional"]
 """Those with an inverse by a solver, which answers for 1e-8 rather than 1e-12."""
