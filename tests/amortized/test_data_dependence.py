@@ -145,6 +145,17 @@ def coin(y):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_model_whose_draws_depend_on_its_data_is_refused_by_every_seed(seed):
+    def chain(y):
+        p = numpyro.sample("p", dist.Beta(1, 1))
+        numpyro.sample("y", dist.Bernoulli(jnp.stack([p, jnp.where(y[0], p, 1 - p)])).to_event(1), obs=y)
+
+    with pytest.raises(CannotSimulateError, match="depends on the data"):
+        briefly(model=chain, y=np.zeros(2, int), seed=seed)
+
+
+@pytest.mark.slow
 def test_the_lower_bound_finds_discrete_data_by_every_seed():
     for seed in range(3):
         amortized = briefly(model=coin, y=np.array(0), objective="elbo", seed=seed, max_steps=2)

@@ -139,7 +139,9 @@ def amortize(
         else:
             given = Likelihood.of(given_model, target, observed, simulate is not None, first.x)
             if isinstance(simulator, FromModel) and given_model.takes(observed):
-                again = usable(FromModel(given(first.x[0]), observed))(streams[0], before)
+                # the data it was called with may be among those that are simulated
+                other = contrasts([target.observed_data()[observed].astype(float), *first.x])[0]
+                again = usable(FromModel(given(other), observed))(streams[0], before)
                 _require_draws_of_its_own(first, again, observed)
             parameters = ModelParameters.of(
                 given(first.x[0]), [given(one) for one in others], first.parameters
