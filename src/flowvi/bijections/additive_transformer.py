@@ -13,7 +13,9 @@ class AdditiveTransformer(Transformer):
 
         y = x + t,    log dy/dx = 0,    parameters (t,)
 
-    Shapes: x, y (dim,), parameters (1, dim). Source: Dinh et al. 2014 (arXiv 1410.8516), equation 9.
+    Cost: dim in both directions. Shapes: x, y (dim,), parameters (1, dim).
+
+    Source: Dinh et al. 2014 (arXiv 1410.8516), equation 9.
 
     Example:
         >>> import jax.numpy as jnp

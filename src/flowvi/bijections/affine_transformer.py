@@ -15,7 +15,8 @@ class AffineTransformer(Transformer):
         y = t + exp(c tanh(s / c)) x,    log dy/dx = c tanh(s / c),    parameters (t, s)
 
     The clamp c belongs to the depth: a coordinate that is scaled in K layers has a log scale within K c.
-    Shapes: x, y (dim,), parameters (2, dim).
+    Cost: dim in both directions. Shapes: x, y (dim,), parameters (2, dim).
+
     Source: RealNVP, equation 5.
 
     Example:

@@ -18,9 +18,11 @@ class MaskedAutoregressive(Bijection):
 
         y_i = T(x_i; theta_i(x_1 .. x_(i-1), condition)),    log |det dy/dx| = sum_i log dT/dx_i
 
-    Forward is one pass, the map of IAF; the inverse takes dim passes. `Invert` of it is the map of MAF. With
-    dim = 1 the parameters are constants, or depend on the condition alone. Shapes: x, y (dim,); conditioner,
-    usually a `MaskedMLP`, (dim [+ condition_dim],) to parameters_per_dim * dim values.
+    It is the map of IAF, and `Invert` of it that of MAF. With dim = 1 the parameters are constants, or depend
+    on the condition alone. Cost: one pass of the conditioner in the forward direction, dim passes in the
+    inverse. Shapes: x, y (dim,); conditioner, usually a `MaskedMLP`, (dim [+ condition_dim],) to
+    parameters_per_dim * dim values.
+
     Source: IAF, equations 10 and 11.
 
     Raises:

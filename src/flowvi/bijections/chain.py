@@ -14,7 +14,8 @@ class Chain(Bijection):
 
         y = f_K(... f_2(f_1(x))),    log |det dy/dx| = sum_k log |det df_k|
 
-    Shapes: x as the first, y as the last bijection. All conditional members share one condition.
+    Cost: the sum of theirs. Shapes: x as the first, y as the last bijection. All conditional members share
+    one condition.
 
     Raises:
         FlowError: there is no bijection, neighbours differ in shape, or members in condition length.

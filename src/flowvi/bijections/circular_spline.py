@@ -20,7 +20,8 @@ class CircularSpline(Transformer):
     The second line makes it an increasing map of the real line too, smooth across each seam, so that it
     can be used wherever a `Transformer` can; `Wrap` brings angles back to [-pi, pi). Between its knots S is
     that of `RationalQuadraticSpline`. Parameters: `bins` widths, heights and derivatives each, then the angle
-    a; zero parameters are the identity. Shapes: x, y (dim,), parameters (3 bins + 1, dim).
+    a; zero parameters are the identity. Cost: dim bins in both directions. Shapes: x, y (dim,), parameters
+    (3 bins + 1, dim).
 
     Source: Rezende et al. 2020 (arXiv 2002.02428), section 2.3.
 

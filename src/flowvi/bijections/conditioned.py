@@ -15,7 +15,7 @@ class Conditioned(Bijection):
 
         y = f(x; c),    log |det dy/dx| = log |det df/dx (x; c)|
 
-    Shapes: x, y as the bijection; c (its condition_dim,).
+    Cost: that of the bijection. Shapes: x, y as the bijection; c (its condition_dim,).
 
     Raises:
         FlowError: the bijection takes no condition, or one of another length.

@@ -22,8 +22,10 @@ class Coupling(Bijection):
     Which coordinates come first is for a `Permutation` before it; the two stack into a `Scan`. Zero
     parameters are the identity. With moved = dim the parameters are constants, or depend on the condition
     alone.
-    Shapes: x, y (dim,); conditioner (dim - moved [+ condition_dim],) to parameters_per_dim * moved values,
-    those of the first parameter first.
+    Cost: the conditioner and `moved` times the transformer, in both directions. Shapes: x, y (dim,);
+    conditioner (dim - moved [+ condition_dim],) to parameters_per_dim * moved values, those of the first
+    parameter first.
+
     Source: RealNVP, equations 4 to 9.
 
     Raises:

@@ -10,7 +10,7 @@ from flowvi.bijections.base import Bijection
 class Identity(Bijection):
     """y = x, with log |det dy/dx| = 0: also the support of real parameters.
 
-    Shapes: x and y of the given `shape`.
+    Cost: none. Shapes: x and y of the given `shape`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -10,8 +10,8 @@ class Invert(Bijection):
 
         y = f^-1(x),    log |det dy/dx| = log |det df^-1/dx|
 
-    Shapes: x as the output of f, y as its input. `Invert(MaskedAutoregressive(...))` is the map of MAF, whose
-    density is the cheap direction.
+    Cost: that of f, with the directions exchanged: `Invert(MaskedAutoregressive(...))` is the map of MAF,
+    whose density is the cheap direction. Shapes: x as the output of f, y as its input.
 
     Example:
         >>> import jax.numpy as jnp

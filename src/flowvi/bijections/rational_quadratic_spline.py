@@ -23,7 +23,9 @@ class RationalQuadraticSpline(Transformer):
 
     Parameters: `bins` widths and heights (through softmax) and bins - 1 inner derivatives, whose log is
     softly clamped: unlike NSF's softplus this makes zero parameters the identity and any finite ones safe. At
-    both ends the derivative is 1, that of the tails. Shapes: x, y (dim,), parameters (3 bins - 1, dim).
+    both ends the derivative is 1, that of the tails. Cost: dim bins in both directions; the inverse is a root
+    of a quadratic. Shapes: x, y (dim,), parameters (3 bins - 1, dim).
+
     Source: NSF, section 3.1 (after Gregory and Delbourgo 1982).
 
     Raises:

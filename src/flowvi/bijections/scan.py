@@ -20,7 +20,8 @@ class Scan(Bijection):
         y = f_K(... f_1(x)),    log |det dy/dx| = sum_k log |det df_k|
 
     `layers` is one bijection whose every array has a leading axis of length K: made by
-    `Scan.stack([...])`. Shapes: x and y as one layer, which must keep its shape.
+    `Scan.stack([...])`. Cost: K times that of a layer. Shapes: x and y as one layer, which must keep its
+    shape.
 
     Raises:
         FlowError: a layer changes the shape, or the layers to stack are none or differ in structure.

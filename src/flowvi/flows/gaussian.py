@@ -33,12 +33,16 @@ def gaussian(
 
     Starts as the standard normal, but for "low_rank", where U starts at random numbers of size 0.01, from
     `key`: its gradient vanishes at zero. With another base, an affine family of that base. With a condition,
-    a network (of `width` and `depth`) adds to every number of the map.
+    a network (of `width` and `depth`) adds to every number of the map. Cost: dim ("diagonal"), dim^2 ("full")
+    or dim rank^2 ("low_rank") in both directions.
 
     Shapes: points (dim,); condition (condition_dim,).
 
     Raises:
         FlowError: the kind is unknown, a size is not a positive integer, or the base has another dim.
+
+    Source: Kucukelbir et al. 2017 (arXiv 1603.00788), section 2.4; low rank: Ong, Nott & Smith 2018
+    (arXiv 1701.03208).
 
     Example:
         >>> import flowvi

@@ -30,7 +30,8 @@ def neural_spline(
 
     Starts as the identity on the base (the standard normal, unless given). The splines act within
     [-bound, bound] and leave the tails alone. With dim = 1 the splines have constant parameters, and still
-    take any shape.
+    take any shape. Cost: a network per layer, whose last layer has 3 bins outputs per coordinate, in both
+    directions.
 
     Shapes: points (dim,); condition (condition_dim,).
 

@@ -29,7 +29,8 @@ def real_nvp(
 
     Starts as the identity on the base (the standard normal, unless given). A coordinate is scaled in at
     least half of the layers, so with clamp c its log scale may go layers * c / 2 from that of the last layer.
-    With dim = 1 there is nothing to condition on, and the flow is an affine map of the base.
+    With dim = 1 there is nothing to condition on, and the flow is an affine map of the base. Cost: a network
+    per layer in both directions.
 
     Shapes: points (dim,); condition (condition_dim,).
 

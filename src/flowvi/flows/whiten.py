@@ -13,7 +13,7 @@ from flowvi.precision import double_precision
 class Fixed(Bijection):
     """A bijection that is not trained: every floating array of it sits behind `Constant`.
 
-    Shapes: those of the bijection.
+    Cost and shapes: those of the bijection.
 
     Example:
         >>> import jax
