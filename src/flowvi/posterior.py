@@ -273,13 +273,13 @@ class Posterior:
         if self.target is None:
             if np.isnan(self._log_density).all():
                 raise NoModelError(
-                    f"`{method}` needs the model's density, and this posterior is of a simulator without one. "
-                    "`amortized.sample(x, n)` gives more draws, and the simulator itself data for each of them."
+                    f"`{method}` needs a density, and this posterior is of a simulator without one. More "
+                    "draws: `amortized.sample(x, n)`; data: call the simulator with `posterior.draws`."
                 )
             raise NoModelError(
-                f"`{method}` needs the model's density, and this posterior was loaded without its model. Give "
-                "that to load: `flowvi.load(path, target=flowvi.Target.from_numpyro(model, *args))`, or `from_pymc`, "
-                "`from_stan`, `from_log_density`."
+                f"`{method}` needs the model's density, and this posterior was loaded without its model. "
+                "Give that to load: `flowvi.load(path, target=flowvi.Target.from_numpyro(model, *args))`, or "
+                "`from_pymc`, `from_stan`, `from_log_density`."
             )
         return self.target
 
