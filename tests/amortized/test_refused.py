@@ -7,6 +7,7 @@ import numpyro.distributions as dist
 import pytest
 from amortized_cases import ELEMENTS, briefly, model, normal
 
+from flowvi import flows
 from flowvi.errors import ArgumentError, CannotSimulateError, DataError, FlowError, SupportError
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,7 @@ BAD = {
     "summary": (lambda: briefly(normal, summary="sets"), ArgumentError, "'sets'"),
     "image": (lambda: briefly(normal, summary="image"), ArgumentError, "image"),
     "flow": (lambda: briefly(normal, flow="splines"), FlowError, "splines"),
+    "a flow of angles": (lambda: briefly(normal, flow=flows.circular_spline), FlowError, "density of angles"),
     "support": (lambda: briefly(normal, supports={"nu": "positive"}), SupportError, "nu"),
     "stored": (lambda: briefly(simulations=3.5), ArgumentError, "whole number"),
     "stored lengths": (
