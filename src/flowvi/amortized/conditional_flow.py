@@ -42,8 +42,8 @@ def conditional_flow(
         flow = flow_of(asked, dim, condition_dim, seed)
     if flow.periodic:
         raise FlowError(
-            f"flow= is over {type(flow.base).__name__}, a density of angles, but parameters are put on R^dim: "
-            "give a flow over a base on R^dim such as Normal."
+            f"flow= is over {type(flow.base).__name__}, a density of angles, but parameters are put on "
+            "R^dim: give a flow over a base on R^dim such as Normal."
         )
     return in_single_precision(flow)
 

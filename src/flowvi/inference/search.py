@@ -27,6 +27,7 @@ from flowvi.inference.drift import Drift, drift
 from flowvi.inference.explore import Mode, Stray, climb_around, explore, starts
 from flowvi.inference.failure import EvaluationError
 from flowvi.inference.gaussian import RUNAWAY, Gaussian, fit_gaussian, mean_field
+from flowvi.inference.heavy import under_large_weights
 from flowvi.inference.preflight import check_gradient, finite_starts
 from flowvi.inference.proposal import (
     Proposal,
@@ -78,6 +79,9 @@ _TAIL_OF_A_FLOW = 0.1
 
 _MOST_PASSES = 6
 """Times that q is widened."""
+
+_MOST_EVENED = 3
+"""Times that q gets parts where its weights are large."""
 
 _WORTH_A_PART = 0.002
 """Share of the evidence at a place for which q gets a part, where it gets any."""
@@ -226,9 +230,12 @@ class Search:
                     self._ledger.enter("modes")
                     if unsure or max(place.share for place in missed) > _WORTH_TEMPERING:
                         missed = self._with_tempering(weighted, missed)
-                    if not missed:
+                    if missed:
+                        weighted = self._widen(missed)
+                    elif (even := self._evened(weighted)) is not None:
+                        weighted = even
+                    else:
                         break
-                    weighted = self._widen(missed)
                 self._climb_around()
             else:
                 self.audit(weighted)
@@ -289,6 +296,22 @@ class Search:
         more = uncovered(self._density, q, log_evidence, found, self._rng)
         self.strays += [Stray(p.location, p.gaussian.scale_tril, p.log_density) for p in more]
         return [*places, *more]
+
+    def _evened(self, weighted: Weighted) -> Weighted | None:
+        """Weighted draws of q with Gaussians where its weights are large; None, and q as it was, where
+        weights carry already, or not even then."""
+        before = self.q
+        for _ in range(_MOST_EVENED):
+            if weighted.carry(self._least):
+                break
+            places = under_large_weights(self._density, weighted, self._rng)
+            if not places or self._ledger.exhausted():
+                break
+            weighted = self._widen(places)
+        if self.q is not before and weighted.carry(self._least):
+            return weighted
+        self.q = before
+        return None
 
     def _widen(self, places: list[Uncovered]) -> Weighted:
         """q with a Gaussian at each place, or a flow where Gaussians do not carry."""
