@@ -199,7 +199,7 @@ def picture(records: list[Record], options: argparse.Namespace) -> None:
         axis.set_title(title, fontsize=8)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:], aspect="equal")
-    figure.savefig(options.picture, dpi=110)
+    figure.savefig(options.picture, dpi=80)
 
 
 if __name__ == "__main__":
