@@ -300,4 +300,5 @@ def test_every_bijection_has_a_line():
     ours = {k for k in kinds(Bijection) if k.__module__.startswith(flowvi.__name__ + ".")}
     built = [build(name, 2, DOUBLE) for name in TABLE]
     seen = {type(b) for b in built}.union(*(parts(b) for b in built))
-    assert {k.__name__ for k in ours - seen} == {Bijection.__name__, HasEstimatedLogDet.__name__}
+    names = {k.__name__ for k in ours - seen if not k.__name__.startswith("_")}
+    assert names == {Bijection.__name__, HasEstimatedLogDet.__name__}

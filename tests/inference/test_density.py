@@ -5,13 +5,14 @@ import threading
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from stages import density_of
 
 from flowvi.inference.density import VALUES
-from flowvi.precision import double_precision
+
+pytestmark = pytest.mark.usefixtures("x64")
 
 
-@double_precision
 def values(log_density, n):
     z = np.random.default_rng(0).normal(size=(n, 3))
     return z, density_of(log_density, 3).value(z)

@@ -11,6 +11,8 @@ from flowvi.inference.drift import drift
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import MixtureProposal, gaussian_proposal
 
+pytestmark = pytest.mark.usefixtures("x64")
+
 PLANE = Gaussian(np.array([1.0, -2.0]), np.array([[2.0, 0.0], [1.0, 0.5]]))
 
 

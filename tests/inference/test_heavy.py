@@ -10,7 +10,8 @@ from flowvi.inference.correct import weigh
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.heavy import under_large_weights
 from flowvi.inference.proposal import gaussian_proposal
-from flowvi.precision import double_precision
+
+pytestmark = pytest.mark.usefixtures("x64")
 
 SD = 0.3
 CENTRES = np.array([[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
@@ -22,7 +23,6 @@ def log_density(z, centres=CENTRES, sd=SD):
     return logsumexp(-0.5 * squares / sd**2) - jnp.log(2 * jnp.pi * sd**2 * len(centres))
 
 
-@double_precision
 def test_every_mode_under_a_wide_gaussian_gets_one_of_its_own():
     density, rng = density_of(log_density, 2), np.random.default_rng(0)
     q = gaussian_proposal(Gaussian(np.zeros(2), 3 * np.eye(2)))
@@ -35,7 +35,6 @@ def test_every_mode_under_a_wide_gaussian_gets_one_of_its_own():
     assert sum(place.share for place in places) <= 1
 
 
-@double_precision
 def test_even_weights_lead_nowhere():
     density, rng = density_of(lambda z: -0.5 * jnp.sum(z**2), 2), np.random.default_rng(0)
     q = gaussian_proposal(Gaussian(np.zeros(2), np.eye(2)))
