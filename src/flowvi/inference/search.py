@@ -81,7 +81,9 @@ _MOST_PASSES = 6
 """Times that q is widened."""
 
 _MOST_EVENED = 3
-"""Times that q gets parts where its weights are large."""
+_MORE_EVEN = 0.5
+"""Times that q gets parts where its weights are large, and the share of the proposals per draw that may then
+still be needed, for it to be worth going on."""
 
 _WORTH_A_PART = 0.002
 """Share of the evidence at a place for which q gets a part, where it gets any."""
@@ -307,7 +309,12 @@ class Search:
             places = under_large_weights(self._density, weighted, self._rng)
             if not places or self._ledger.exhausted():
                 break
-            weighted = self._widen(places)
+            self._use(widened(self._density, self.q.proposal, places, self._rng))
+            _, quick = self.q.choose_tails()
+            if quick.expected_proposals > _MORE_EVEN * weighted.expected_proposals:
+                break
+            self.q.carries(MOST_PROPOSALS)
+            weighted = self.q.weighted or self.q.weigh_for_draws(MOST_PROPOSALS)
         if self.q is not before and weighted.carry(self._least):
             return weighted
         self.q = before
