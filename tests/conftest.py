@@ -17,6 +17,15 @@ def as_users_run_it():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture
+def compile_quickly():
+    """For tests that compile many programs and run each for a moment."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_programs():
     """Compiled programs are let go after each file: some thousands of them use up the memory maps of a

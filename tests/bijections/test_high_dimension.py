@@ -9,6 +9,8 @@ import pytest
 from flowvi import flows
 from flowvi.bijections import trainable
 
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
 DIM = 1000
 SMALL = {"key": 0, "layers": 2, "width": 4}
 FLOWS = {
@@ -32,14 +34,6 @@ FLOWS = {
 SLOW = ["glow", "bnaf", "neural_spline_autoregressive", "continuous", "residual"]
 """What takes more than three seconds."""
 BY_SOLVER = ["continuous"]
-
-
-@pytest.fixture(autouse=True)
-def compile_quickly():
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def moved(flow):

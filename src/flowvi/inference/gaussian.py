@@ -45,6 +45,10 @@ class Gaussian(NamedTuple):
         base = np.linalg.solve(self.scale_tril, (z - self.location).T).T
         return base, np.full(len(z), -np.log(np.diag(self.scale_tril)).sum())
 
+    def distance(self, z: Float[np.ndarray, " dim"]) -> float:
+        """Mahalanobis distance of a point."""
+        return float(np.linalg.norm(self.pull(z[None])[0]))
+
 
 class GaussianFit(NamedTuple):
     """A fitted Gaussian.

@@ -8,7 +8,7 @@ from flowvi.inference.correct import Weighted
 from flowvi.inference.density import Density
 from flowvi.inference.explore import explore
 from flowvi.inference.gaussian import Gaussian, batch_and_match
-from flowvi.inference.uncovered import Uncovered
+from flowvi.inference.uncovered import NEAR, Uncovered
 
 _CLIMBS = 32
 
@@ -17,9 +17,6 @@ _HEAVY = 1.5
 
 _STEPS = 10
 """Of batch-and-match, from where a climb ended."""
-
-_NEAR = 3.0
-"""Distance, in sds of a Gaussian fitted already, within which a place is the same."""
 
 
 def under_large_weights(density: Density, weighted: Weighted, rng: np.random.Generator) -> list[Uncovered]:
@@ -38,8 +35,7 @@ def under_large_weights(density: Density, weighted: Weighted, rng: np.random.Gen
     modes, strays = explore(density, weighted.z[chosen])
     places: list[Uncovered] = []
     for end in [*modes, *strays]:
-        near = (np.linalg.norm(place.gaussian.pull(end.location[None])[0]) < _NEAR for place in places)
-        if any(near):
+        if any(place.gaussian.distance(end.location) < NEAR for place in places):
             continue
         fit = batch_and_match(density, Gaussian(end.location, end.scale_tril), rng, _STEPS)
         if fit is not None:

@@ -37,7 +37,7 @@ _MORE = 15
 _NEGLIGIBLE = 0.001
 """Share of the evidence that is not worth evaluating q for."""
 
-_NEAR = 3.0
+NEAR = 3.0
 """Distance, in sds of a Gaussian fitted already, within which a place is the same."""
 
 
@@ -81,7 +81,7 @@ def uncovered(
     for start, below in zip(found, log_q, strict=True):
         if start.log_density - below - log_evidence < _ABOVE:
             continue
-        if any(np.linalg.norm(known.pull(start.location[None])[0]) < _NEAR for known in searched):
+        if any(known.distance(start.location) < NEAR for known in searched):
             continue
         fit = batch_and_match(density, Gaussian(start.location, start.scale_tril), rng, _FIRST_STEPS)
         if fit is None:
