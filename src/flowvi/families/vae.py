@@ -75,7 +75,7 @@ class VAE(Family):
         width: of encoder and decoder, which have `depth` hidden layers.
         steps: of Adam, on batches of `batch` rows.
         step_size: Adam's first step.
-        warm_up: steps until the model counts in full; a quarter of all unless given.
+        warm_up: steps until the divergence from the prior counts in full; a quarter of all unless given.
         samples: weighted draws for each row, in `log_prob`.
 
     Raises (in `fit`):

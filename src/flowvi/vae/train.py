@@ -24,7 +24,7 @@ from flowvi.training.schedules import factors
 from flowvi.training.steps import Descent, scan_steps
 from flowvi.vae.autoencoder import Autoencoder, rows_of
 from flowvi.vae.bounds import log_weight
-from flowvi.vae.warm_up import temperatures
+from flowvi.vae.warm_up import kl_weights
 
 _SHARE, _MOST = 0.1, 1000
 """Rows held out to choose the best state."""
@@ -62,14 +62,14 @@ def train(
     steps: int = 5000,
     warm_up: int | None = None,
     batch: int = 100,
-    step_size: float = 1e-3,
+    step_size: float = 2e-3,
     schedule: str = "cosine",
     chunk: int = 250,
     progress: bool = False,
 ) -> TrainedAutoencoder:
     """Maximise the bound over all parameters by Adam on mini-batches, in float32.
 
-        minimise mean_i [log q(z_i | x_i) - beta_t (log p(x_i | z_i) + log p(z_i))],
+        minimise mean_i [beta_t (log q(z_i | x_i) - log p(z_i)) - log p(x_i | z_i)],
         beta_t = min(1, 0.01 + t / warm_up)
 
     A tenth of the rows (1,000 at most) is held out; after every chunk of steps their bound is looked at, and
@@ -88,7 +88,7 @@ def train(
         DataError: x does not fit the autoencoder, or has fewer than 20 rows.
         ArgumentError: a number is out of range.
 
-    Source: R&M, equation 20 and algorithm 1.
+    Source: R&M, algorithm 1; the warm-up: Sønderby et al. 2016 (arXiv 1602.02282), section 2.3.
 
     Example:
         >>> from flowvi import vae
@@ -102,7 +102,7 @@ def train(
     check_count("chunk", chunk)
     step_size, seed = positive_number("step_size", step_size), seed_of(seed)
     rows = _enough(rows_of(model, x))
-    beta = single_precision(temperatures(steps, steps // 4 if warm_up is None else warm_up))
+    beta = single_precision(kl_weights(steps, steps // 4 if warm_up is None else warm_up))
     step_sizes = single_precision(step_size * factors(schedule, steps))
 
     rng = np.random.default_rng(seed)
@@ -167,10 +167,11 @@ def _steps(
 
             def of_row(x: Array, noise: Array) -> tuple[Array, Array]:
                 z, log_q = model.posterior_draw(x, noise)
-                return log_q, model.log_joint(x, z)
+                return log_q - model.prior.log_prob(z), model.likelihood.log_prob(x, model.decoder(z))
 
-            log_q, log_joint = jax.vmap(of_row)(data[numbers], noise)
-            return jnp.mean(log_q - beta * log_joint), jnp.mean(log_joint - log_q)
+            divergence, log_likelihood = jax.vmap(of_row)(data[numbers], noise)
+            loss = jnp.mean(beta * divergence - log_likelihood)
+            return loss, jnp.mean(log_likelihood - divergence)
 
         (value, bound), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
         return Descent(gradient, jnp.isfinite(value), record=bound)
