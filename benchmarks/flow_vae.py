@@ -33,15 +33,12 @@ POSTERIORS: dict[str, tuple[str, int | None]] = {
     "diagonal": ("diagonal", None),
     "planar 10": ("planar", 10),
     "planar 80": ("planar", 80),
-    "iaf": ("iaf", 4),
-    "real_nvp": ("real_nvp", 4),
+    "iaf": ("iaf", 8),
+    "real_nvp": ("real_nvp", 8),
     "sylvester": ("sylvester", 4),
     "neural_spline": ("neural_spline", 4),
 }
 """Name -> the posterior and its number of maps."""
-
-WARM_UP_SHARE = 0.25
-"""Of the steps; the paper's 10,000 at 40,000."""
 
 
 def main() -> None:
@@ -135,7 +132,6 @@ def trained(
         training,
         seed=seed,
         steps=options.steps,
-        warm_up=int(WARM_UP_SHARE * options.steps),
         batch=options.batch,
         progress=True,
     )

@@ -19,8 +19,11 @@ _BUILDERS: dict[str, Callable[..., Flow]] = {
     "real_nvp": flows.real_nvp,
     "neural_spline": flows.neural_spline,
 }
-_COUNTED_BY_LENGTH = ("planar", "radial", "sylvester")
-_USUAL = {"planar": 10, "radial": 10, "sylvester": 4, "iaf": 4, "real_nvp": 4, "neural_spline": 4}
+_AMORTIZED = ("planar", "radial", "sylvester")
+"""One network makes the parameters of all maps."""
+_AMORTIZED_WIDTH = 64
+"""Of that network, which has an output for each of many parameters."""
+_USUAL = {"planar": 10, "radial": 10, "sylvester": 4, "iaf": 8, "real_nvp": 8, "neural_spline": 4}
 """Maps, where their number is not given."""
 NAMES = ("diagonal", *_BUILDERS)
 
@@ -32,14 +35,13 @@ def posterior_flow(
     *,
     key: PRNGKeyArray | int,
     length: int | None = None,
-    width: int = 64,
 ) -> Bijection:
     """The map z_0 -> z_K of a posterior, conditioned on the features of a row.
 
     "diagonal" is no map at all. "planar", "radial" and "sylvester" have parameters that one network makes
-    of the features; the networks of "iaf", "real_nvp" and "neural_spline" see features and coordinates. All
-    start as the identity or near it, and are cheap in the direction of sampling. `length` is the number of
-    maps, `width` that of their networks. Shapes: z (latent,), features (features,).
+    of the features; the networks of "iaf", "real_nvp" and "neural_spline" see features and coordinates, and
+    have one layer as wide as the features. All start as the identity or near it, and are cheap in the
+    direction of sampling. `length` is the number of maps. Shapes: z (latent,), features (features,).
 
     Raises:
         ArgumentError: the name is unknown.
@@ -64,5 +66,9 @@ def posterior_flow(
         )
     if asked == "diagonal":
         return Identity((latent,))
-    count = {"length" if asked in _COUNTED_BY_LENGTH else "layers": length or _USUAL[asked]}
-    return _BUILDERS[asked](latent, key=key, condition_dim=features, width=width, **count).bijection
+    maps = length or _USUAL[asked]
+    if asked in _AMORTIZED:
+        sizes = {"length": maps, "width": _AMORTIZED_WIDTH}
+    else:
+        sizes = {"layers": maps, "width": features, "depth": 1}
+    return _BUILDERS[asked](latent, key=key, condition_dim=features, **sizes).bijection
