@@ -55,6 +55,8 @@ def save_module(module: eqx.Module, path: str | os.PathLike) -> None:
     try:
         with open(unfinished, "wb") as file:
             np.savez(file, allow_pickle=False, **{_STRUCTURE: np.asarray(json.dumps(structure)), **arrays})
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
         reason = error.strerror or error

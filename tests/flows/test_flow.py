@@ -27,6 +27,11 @@ def test_start_is_the_standard_normal(name, dim):
     np.testing.assert_allclose(FLOWS[name](dim).log_prob(x), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_a_negative_seed_is_a_typed_error():
+    with pytest.raises(FlowError, match="-1 was given"):
+        flows.planar(2, key=-1)
+
+
 def test_low_rank_starts_close_to_the_standard_normal():
     x = np.random.default_rng(0).normal(size=(32, 2))
     expected = scipy.stats.norm.logpdf(x).sum(-1)

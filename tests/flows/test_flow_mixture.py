@@ -98,6 +98,7 @@ def test_a_file_keeps_everything(tmp_path):
         (lambda: [flows.gaussian(2)] * 2, [0.5, np.nan], "positive"),
         (lambda: [flows.gaussian(2)] * 2, [0.5, np.inf], "positive"),
         (lambda: [flows.gaussian(2)] * 2, [1.0], "not 2 positive"),
+        (lambda: [flows.gaussian(2), flows.circular_spline(2, key=0)], [0.5, 0.5], "of angles"),
     ],
 )
 def test_errors_name_what_is_wrong(parts, weights, message, as_users_run_it):

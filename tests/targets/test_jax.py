@@ -172,6 +172,11 @@ BAD = {
         SupportError,
         "'p'",
     ),
+    "too few data": (
+        lambda: Target.from_log_density(lambda p, x: 0.0, {"p": 0.0}),
+        ModelError,
+        "cannot be called.*'x'.*then the data",
+    ),
     "data of objects": (
         lambda: JaxTarget.build(lambda p, x: 0.0, {"p": 0.0}, args=(np.array(["a", None], object),)),
         DataError,

@@ -20,7 +20,8 @@ class FlowMixture(Distribution):
     Identity((dim,)))` gives it the methods of a flow. Shapes: x (dim,); weights (K,).
 
     Raises:
-        FlowError: the flows differ in dimension or are conditional, or the weights are no K positive numbers.
+        FlowError: the flows differ in dimension or space or are conditional, or the weights are no K positive
+            numbers.
 
     Example:
         >>> import jax
@@ -44,6 +45,10 @@ class FlowMixture(Distribution):
         dims = sorted({flow.dim for flow in flows})
         if len(dims) != 1 or any(flow.condition_dim is not None for flow in flows):
             raise FlowError(f"FlowMixture: give unconditional flows of one dimension; these have {dims}.")
+        if len({flow.periodic for flow in flows}) > 1:
+            raise FlowError(
+                "FlowMixture: some flows are of angles and others on R^dim; give flows of one kind."
+            )
         if weights.shape != (len(flows),) or not np.all((weights > 0) & np.isfinite(weights)):
             raise FlowError(f"FlowMixture: weights {weights.tolist()} are not {len(flows)} positive numbers.")
         self.flows = tuple(flows)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from flowvi.errors import DataError
+from flowvi.errors import DataError, ModelError
 
 R = TypeVar("R")
 
@@ -88,6 +88,25 @@ def trace_with(given: Arguments, trace: Callable[[Arguments], R]) -> tuple[Argum
     except _NEEDS_VALUES:
         given = given.as_constants()
         return given, trace(given)
+
+
+def require_callable_with(function: Callable, args: tuple, kwargs: Mapping[str, Any], hint: str) -> None:
+    """Raise where a model cannot be called with the arguments that it was given.
+
+    Raises:
+        ModelError: one is missing or is one too many; the message ends with the hint.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ModelError(
+            f"{name}{signature} cannot be called with what was given: {error}. {hint}"
+        ) from error
 
 
 def overlay(

@@ -15,7 +15,7 @@ from flowvi.bijections import Bijection, Identity, SupportTree, support
 from flowvi.errors import CannotSimulateError, DataError, ModelError, SupportError
 from flowvi.memory import batch_map
 from flowvi.precision import double_precision
-from flowvi.targets.arguments import Arguments, trace_with
+from flowvi.targets.arguments import Arguments, require_callable_with, trace_with
 from flowvi.targets.base import Draws, Target
 from flowvi.targets.inside import require_inside
 from flowvi.targets.labels import labels
@@ -58,10 +58,14 @@ class JaxTarget(Target):
         """Describe the parameters by an example, which gives shapes only, never values.
 
         Raises:
-            ModelError: the example has no parameters, one of integers, or two of the same name.
+            ModelError: the example has no parameters, one of integers, or two of the same name, or the
+                function takes other arguments.
             SupportError: a support names no parameter, is unknown, or does not fit.
             DensityError: the function does not return a scalar (see `flowvi.inference.preflight`).
         """
+        require_callable_with(
+            log_density, (example, *args), kwargs or {}, "It is called with the parameters, then the data."
+        )
         leaves, structure = jax.tree.flatten_with_path(example)
         if not leaves:
             raise ModelError(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from flowvi.errors import DataError, DependencyError, ModelError
 from flowvi.memory import batch_map
 from flowvi.precision import double_precision
-from flowvi.targets.arguments import Arguments, overlay, trace_with
+from flowvi.targets.arguments import Arguments, overlay, require_callable_with, trace_with
 from flowvi.targets.base import Draws, Target
 from flowvi.targets.inside import require_inside
 from flowvi.targets.labels import labels
@@ -83,9 +83,15 @@ class NumpyroTarget(Target):
 
         Raises:
             ModelError: the model has no parameters, a discrete latent that is not enumerated, a subsampling
-                plate or `numpyro.param` sites.
+                plate or `numpyro.param` sites, or takes other arguments.
             DataError: an argument is an array that is not numeric.
         """
+        require_callable_with(
+            model,
+            args,
+            kwargs or {},
+            "Data follow the model: flowvi.fit(model, *data). A JAX log density needs `example=` as well.",
+        )
         given, (sites, improper, enumeration) = trace_with(
             Arguments.split(args, kwargs or {}), lambda given: _latent_sites(model, given)
         )
