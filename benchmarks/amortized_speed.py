@@ -2,9 +2,9 @@
 
     python benchmarks/amortized_speed.py [TASK ...] [--calls 200] [--sets 10000] [--draws 100]
 
-For each task: 1,000 uncorrected draws for one new data set after another, and --draws draws for each of --sets
-data sets in one call, all after one call of that shape has compiled. Training is cut short: how long draws
-take does not depend on the weights.
+For each task: 1,000 uncorrected draws for one new data set after another, and --draws draws for each of
+--sets data sets in one call, all after one call of that shape has compiled. Training is cut short: how long
+draws take does not depend on the weights.
 """
 
 from __future__ import annotations

@@ -33,10 +33,12 @@ POSTERIORS: dict[str, tuple[str, int | None]] = {
     "diagonal": ("diagonal", None),
     "planar 10": ("planar", 10),
     "planar 80": ("planar", 80),
-    "iaf": ("iaf", 8),
-    "real_nvp": ("real_nvp", 8),
-    "sylvester": ("sylvester", 4),
-    "neural_spline": ("neural_spline", 4),
+    "iaf 8": ("iaf", 8),
+    "iaf 16": ("iaf", 16),
+    "real_nvp 8": ("real_nvp", 8),
+    "real_nvp 16": ("real_nvp", 16),
+    "sylvester 4": ("sylvester", 4),
+    "neural_spline 4": ("neural_spline", 4),
 }
 """Name -> the posterior and its number of maps."""
 
@@ -146,19 +148,8 @@ def trained(
         "log_prob": of_images.log_prob.mean(),
         "skipped": result.skipped,
         "seconds": seconds,
-        "milliseconds_per_step": milliseconds(model, training, options.batch),
     }
     return record, np.stack([of_images.elbo, of_images.log_prob])
-
-
-def milliseconds(model: vae.Autoencoder, training: np.ndarray, batch: int) -> float:
-    """Of a step without compiling: the difference of a long and a short training, both compiled before."""
-    chunk, seconds = 25, []
-    for steps in (chunk, chunk, 5 * chunk):
-        start = time.perf_counter()
-        vae.train(model, training, steps=steps, chunk=chunk, batch=batch)
-        seconds.append(time.perf_counter() - start)
-    return 1000 * (seconds[2] - seconds[1]) / (4 * chunk)
 
 
 if __name__ == "__main__":
