@@ -1,4 +1,4 @@
-"""Amortized posteriors on five tasks of sbibm, beside those of sbi.
+"""Amortized posteriors on six tasks of sbibm, beside those of sbi.
 
     pip download sbibm --no-deps
     python benchmarks/amortized.py --wheel sbibm-1.1.0-py2.py3-none-any.whl [TASK ...] [--simulations 10000]

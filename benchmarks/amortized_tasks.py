@@ -1,4 +1,4 @@
-"""Five tasks of sbibm: priors and simulators in NumPy, observations and reference draws from its wheel.
+"""Six tasks of sbibm: priors and simulators in NumPy, observations and reference draws from its wheel.
 
 Definitions: Lueckmann et al. 2021 (arXiv 2101.04653), appendix T; the numbers are those of sbibm 1.1.0. The
 wheel (`pip download sbibm --no-deps`) is read as a zip file: neither it nor what it needs is installed.
@@ -63,7 +63,7 @@ def gaussian_mixture(parameters: np.ndarray, rng: np.random.Generator) -> np.nda
 
 
 def gaussian_linear(parameters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """T.1: the parameters with noise of variance 0.1."""
+    """T.1 and T.2: the parameters with noise of variance 0.1."""
     return parameters + np.sqrt(0.1) * rng.normal(size=parameters.shape)
 
 
@@ -98,6 +98,7 @@ TASKS = {
     "slcp": Task(uniform(3.0, 5), slcp, ("interval", -3.0, 3.0)),
     "gaussian_mixture": Task(uniform(10.0, 2), gaussian_mixture, ("interval", -10.0, 10.0)),
     "gaussian_linear": Task(lambda rng, n: np.sqrt(0.1) * rng.normal(size=(n, 10)), gaussian_linear),
+    "gaussian_linear_uniform": Task(uniform(1.0, 10), gaussian_linear, ("interval", -1.0, 1.0)),
     "bernoulli_glm": Task(glm_prior, bernoulli_glm),
 }
 

@@ -25,8 +25,7 @@ from flowvi.training.steps import Descent, scan_steps
 
 BATCH = 256
 _STEP_SIZE = 1e-2
-"""Adam's first. Simulated pairs are few, and large steps learn them by heart more slowly: with 2e-3, the
-held-out score of five tasks was lower by up to 0.6 nats."""
+"""Adam's first: with 2e-3, the held-out score of five tasks was lower by up to 0.6 nats."""
 _EPOCHS = 5
 """In a round, as far as the bounds on its steps allow."""
 FEWEST_STEPS, MOST_STEPS = 25, 200
