@@ -21,8 +21,6 @@ from flowvi.training.early_stopping import Round, stopped_early
 from flowvi.training.steps import Descent, scan_steps
 
 BATCH = 256
-_STEP_SIZE = 2e-3
-"""Adam's first."""
 _EPOCHS = 5
 """In a round, as far as the bounds on its steps allow: a large flow learns few rows by heart in some ten."""
 _FEWEST_STEPS, _MOST_STEPS = 25, 200
@@ -50,9 +48,7 @@ def rounds(
         batches = [_batches(values, steps) for values in rows.take(next(order), rng)]
         return _train(flow, state, *batches, step_sizes)
 
-    yield from stopped_early(
-        flow, one_round, lambda flow: _score(flow, validated), _STEP_SIZE, steps, max_steps
-    )
+    yield from stopped_early(flow, one_round, lambda flow: _score(flow, validated), steps, max_steps)
 
 
 @partial(Compiled, quick=False)
