@@ -9,9 +9,8 @@ from stages import quiet_fit
 
 from flowvi import Budget, flows
 from flowvi.errors import DensityError
-from flowvi.inference import chains, elbo
+from flowvi.inference import chains, elbo, fit
 from flowvi.inference.budget import Ledger
-from flowvi.inference.search import Search
 
 SMALL = flows.real_nvp(2, key=0, layers=2, width=8)
 PLANE = {"example": {"x": np.zeros(2)}}
@@ -202,7 +201,7 @@ def test_an_interrupt_while_modes_are_looked_for(interrupted, stage, nth, name):
 
 
 def test_an_interrupt_of_markov_chains_keeps_what_they_drew(monkeypatch):
-    monkeypatch.setattr(Search, "cover", lambda search, weighted: weighted)
+    monkeypatch.setattr(fit, "cover", lambda search, weighted: weighted)
     monkeypatch.setattr(chains, "_ENOUGH_ESS", 1e9)
     mixing, looks = chains.mixing, []
 

@@ -17,12 +17,16 @@ from flowvi.inference.budget import Budget, Ledger
 from flowvi.inference.chains import thinned
 from flowvi.inference.checkpoint import open_journal
 from flowvi.inference.correct import Weighted, unique_draws
+from flowvi.inference.cover import cover
 from flowvi.inference.density import Density
+from flowvi.inference.evidence import log_evidence
 from flowvi.inference.failure import EvaluationError
 from flowvi.inference.judge import judge
 from flowvi.inference.preflight import describe_point
 from flowvi.inference.proposal import Proposal
-from flowvi.inference.search import Search, nothing_yet
+from flowvi.inference.repair import repair
+from flowvi.inference.search import Search
+from flowvi.inference.stages import nothing_yet, run_stages, weighed
 from flowvi.inference.training import builder
 from flowvi.posterior import Posterior
 from flowvi.precision import double_precision
@@ -103,12 +107,12 @@ def fit(
             raise nothing_yet(error) from error
         density = Density(target, ledger, journal)
         search = Search(density, rng, draws)
-        search.run(build, always=flow != "auto")
-        fitted, weighted = search.correct()
-        weighted = search.cover(weighted)
+        run_stages(search, build, always=flow != "auto")
+        fitted, weighted = weighed(search)
+        weighted = cover(search, weighted)
         # of a q that was trained further, or widened
         fitted = search.q.fitted or fitted
-        search.repair(weighted)
+        repair(search, weighted)
         try:
             if journal.failure:
                 search.notes.append(journal.failure)
@@ -194,7 +198,7 @@ def _posterior(
         draws=target.constrain(z, seed),
         log_weights=log_weights,
         verdict=verdict,
-        log_evidence=search.log_evidence(weighted) if claimed else None,
+        log_evidence=log_evidence(search, weighted) if claimed else None,
         elbo=fitted.elbo,
         stages=dict(ledger.stages),
         density_evaluations=ledger.densities,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from stages import density_of
 
+from flowvi.inference import cover
 from flowvi.inference.correct import MOST_PROPOSALS
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import gaussian_proposal
@@ -23,9 +24,9 @@ def begun():
     return search, search.q.weigh_for_draws(MOST_PROPOSALS)
 
 
-def train_to(search, gaussian, ends=True):
-    def train_on():
-        search._use(gaussian_proposal(gaussian))
+def train_to(gaussian, ends=True):
+    def train_on(search):
+        search.use(gaussian_proposal(gaussian))
         if isinstance(ends, type):
             raise ends
         return ends
@@ -36,8 +37,8 @@ def train_to(search, gaussian, ends=True):
 def test_a_better_q_comes_with_draws_of_its_own(begun, monkeypatch):
     search, weighted = begun
     before = search.q
-    monkeypatch.setattr(search, "_train_on", train_to(search, NEAR))
-    more = search._trained_further(weighted)
+    monkeypatch.setattr(cover, "train_on", train_to(NEAR))
+    more = cover.trained_further(search, weighted)
     assert search.q is not before
     assert more is search.q.weighted
     log_q = search.q.proposal.log_prob(more.z)
@@ -48,8 +49,8 @@ def test_a_better_q_comes_with_draws_of_its_own(begun, monkeypatch):
 def test_training_that_brings_nothing_leaves_q_as_it_was(begun, monkeypatch, ends):
     search, weighted = begun
     before = search.q
-    monkeypatch.setattr(search, "_train_on", train_to(search, FAR, ends))
-    assert search._trained_further(weighted) is None
+    monkeypatch.setattr(cover, "train_on", train_to(FAR, ends))
+    assert cover.trained_further(search, weighted) is None
     assert search.q is before
 
 
@@ -57,7 +58,7 @@ def test_training_that_brings_nothing_leaves_q_as_it_was(begun, monkeypatch, end
 def test_training_cut_short_leaves_q_as_it_was(begun, monkeypatch, error):
     search, weighted = begun
     before = search.q
-    monkeypatch.setattr(search, "_train_on", train_to(search, FAR, error))
+    monkeypatch.setattr(cover, "train_on", train_to(FAR, error))
     with pytest.raises(error):
-        search._trained_further(weighted)
+        cover.trained_further(search, weighted)
     assert search.q is before
