@@ -8,8 +8,9 @@ from stages import density_of
 from flowvi.inference import cover
 from flowvi.inference.correct import MOST_PROPOSALS
 from flowvi.inference.gaussian import Gaussian
-from flowvi.inference.proposal import gaussian_proposal
+from flowvi.inference.proposal import MixtureProposal, gaussian_proposal
 from flowvi.inference.search import Search
+from flowvi.inference.uncovered import Uncovered
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -62,3 +63,31 @@ def test_training_cut_short_leaves_q_as_it_was(begun, monkeypatch, error):
     with pytest.raises(error):
         cover.trained_further(search, weighted)
     assert search.q is before
+
+
+@pytest.mark.parametrize("find_more", [True, False])
+def test_particles_go_out_again_only_after_some_that_found_a_place(begun, monkeypatch, find_more):
+    search, weighted = begun
+    uneven = weighted._replace(khat=2.0, log_weights=np.linspace(0.0, 9.0, len(weighted.z)))
+    part = gaussian_proposal(NEAR)
+    place = Uncovered(NEAR.location, log_density=0.0, share=0.5, gaussian=NEAR)
+    found, sent = [[place], [], []], []
+
+    def audit(search, weighted):
+        search.uncovered = found.pop(0)
+
+    def with_tempering(search, weighted, places):
+        sent.append(places)
+        search.tempered, search.particles_find_more = True, find_more
+        return places
+
+    def widen(search, places):
+        search.use(MixtureProposal(part.base, (part, part), np.array([0.5, 0.5])))
+        return uneven
+
+    monkeypatch.setattr(cover, "audit", audit)
+    monkeypatch.setattr(cover, "_with_tempering", with_tempering)
+    monkeypatch.setattr(cover, "_widen", widen)
+    monkeypatch.setattr(cover, "_evened", lambda search, weighted: None)
+    cover.cover(search, weighted)
+    assert sent == ([[place], []] if find_more else [[place]])

@@ -67,7 +67,8 @@ def cover(search: Search, weighted: Weighted) -> Weighted:
                     weighted = more
                     continue
                 search.ledger.enter("modes")
-                if unsure or max(place.share for place in missed) > _WORTH_TEMPERING:
+                worthwhile = unsure or max(place.share for place in missed) > _WORTH_TEMPERING
+                if worthwhile and (missed or search.particles_find_more):
                     missed = _with_tempering(search, weighted, missed)
                 if missed:
                     weighted = _widen(search, missed)
@@ -124,6 +125,7 @@ def _with_tempering(search: Search, weighted: Weighted, places: list[Uncovered])
     ]
     more = uncovered(search.density, q, log_evidence, found, search.rng)
     search.strays += [Stray(p.location, p.gaussian.scale_tril, p.log_density) for p in more]
+    search.particles_find_more = bool(more)
     return [*places, *more]
 
 

@@ -33,6 +33,7 @@ class Search:
         drift: where short chains moved weighted draws that are not all but exact.
         uncovered: places with mass outside q.
         tempered: whether particles were sent out to find more of them.
+        particles_find_more: whether the last of them found any, or none were sent yet.
         audited: whether all of that was looked for.
         notes: what cut the search short, in sentences.
         interrupted: whether it was the user.
@@ -60,6 +61,7 @@ class Search:
         self.trained = False
         self.training: Iterator[tuple[int, Trained]] = iter(())
         self.tempered = False
+        self.particles_find_more = True
         self.interrupted = False
         self.density = density
         self.ledger = density.ledger
