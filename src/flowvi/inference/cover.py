@@ -22,7 +22,7 @@ from flowvi.inference.widen import broad_gaussian, weighted_by_evidence, widened
 _WORTH_TEMPERING = 0.02
 """Share of the evidence at a place where there may be more than starts find."""
 
-_TAIL_OF_A_FLOW = 0.1
+_TAIL_OF_A_FLOW = 0.25
 """Share of the evidence outside a flow that more training is likely to cover."""
 
 _MOST_PASSES = 6
