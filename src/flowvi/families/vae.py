@@ -96,7 +96,7 @@ class VAE(Family):
     length: int | None = None
     latent: int | None = None
     width: int = 128
-    depth: int = 2
+    depth: int = 3
     steps: int = 5000
     batch: int = 256
     step_size: float = 2e-3
