@@ -312,6 +312,38 @@ def forty_modes() -> Synthetic:
     return mixture(means, np.full(40, 1 / 40), float(np.log1p(np.e)))
 
 
+def banana_among_modes() -> Synthetic:
+    """A banana of weight 0.79, which takes a flow, and four normals of weights 0.1 to 0.02 far from it."""
+    means = np.array([[12.0, -12.0], [-14.0, -10.0], [30.0, -25.0], [-28.0, -30.0]])
+    weights, sd = np.array([0.79, 0.1, 0.05, 0.04, 0.02]), 0.7
+
+    def log_densities(x: Any, numpy: Any) -> Any:
+        """Of the banana and of each normal, (..., 5)."""
+        away = (x[..., 1] - 0.5 * x[..., 0] ** 2) / 0.4
+        of_banana = -0.5 * (x[..., 0] ** 2 + away**2) - np.log(2 * np.pi * 0.4)
+        squares = numpy.sum((x[..., None, :] - means) ** 2, axis=-1) / sd**2
+        of_normals = -0.5 * squares - np.log(2 * np.pi * sd**2)
+        return np.log(weights) + numpy.concatenate([of_banana[..., None], of_normals], axis=-1)
+
+    def draws(rng: Generator, n: int) -> Draws:
+        modes = rng.choice(len(weights), n, p=weights)
+        x = rng.normal(size=(n, 2))
+        banana = np.column_stack([x[:, 0], 0.4 * x[:, 1] + 0.5 * x[:, 0] ** 2])
+        return {"x": np.where((modes == 0)[:, None], banana, means[modes - 1] + sd * x)}
+
+    def worst_weight(draws: Draws) -> float:
+        found = scipy.special.softmax(log_densities(draws["x"], np), axis=1).mean(axis=0)
+        return float(np.abs(found - weights).max())
+
+    return Synthetic(
+        log_density=lambda p: jax.nn.logsumexp(log_densities(p["x"], jnp)),
+        example={"x": np.zeros(2)},
+        draws=draws,
+        log_evidence=0.0,
+        errors={"weight of a mode": worst_weight},
+    )
+
+
 def many_well(wells: int = 4) -> Synthetic:
     """As in FAB: pairs of a double well, -a^4 + 6 a^2 + a/2, and a standard normal; 2^wells modes."""
 
@@ -537,6 +569,7 @@ TARGETS: dict[str, Callable[[], Synthetic]] = {
     "two_modes_8_d10": partial(two_modes_in_many_dimensions, 8.0, 10),
     "four_modes": four_modes,
     "forty_modes": forty_modes,
+    "banana_among_modes": banana_among_modes,
     "many_well_d8": many_well,
     "student_t_1.5": partial(student_t, 1.5),
     "student_t_2.5": partial(student_t, 2.5),

@@ -1,4 +1,4 @@
-"""More training in the middle of the audit: q and its weighted draws stay together."""
+"""q is trained further or widened where it lacks mass, and stays together with its weighted draws."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,29 +65,70 @@ def test_training_cut_short_leaves_q_as_it_was(begun, monkeypatch, error):
     assert search.q is before
 
 
-@pytest.mark.parametrize("find_more", [True, False])
-def test_particles_go_out_again_only_after_some_that_found_a_place(begun, monkeypatch, find_more):
+PLACE = Uncovered(NEAR.location, log_density=0.0, share=0.5, gaussian=NEAR)
+
+
+@pytest.fixture
+def steps(begun, monkeypatch):
+    """What `cover` does to a q whose weights never carry, by shares of the evidence that audits find outside
+    it, one after the other, and by what particles find."""
     search, weighted = begun
     uneven = weighted._replace(khat=2.0, log_weights=np.linspace(0.0, 9.0, len(weighted.z)))
     part = gaussian_proposal(NEAR)
-    place = Uncovered(NEAR.location, log_density=0.0, share=0.5, gaussian=NEAR)
-    found, sent = [[place], [], []], []
 
-    def audit(search, weighted):
-        search.uncovered = found.pop(0)
+    def taken(shares, particles):
+        shares, done = list(shares), []
 
-    def with_tempering(search, weighted, places):
-        sent.append(places)
-        search.tempered, search.particles_find_more = True, find_more
-        return places
+        def audit(search, weighted):
+            share = shares.pop(0)
+            search.uncovered = [PLACE._replace(share=share)] if share else []
 
-    def widen(search, places):
-        search.use(MixtureProposal(part.base, (part, part), np.array([0.5, 0.5])))
-        return uneven
+        def train_on(search):
+            done.append("training")
+            search.use(part)
+            return True
 
-    monkeypatch.setattr(cover, "audit", audit)
-    monkeypatch.setattr(cover, "_with_tempering", with_tempering)
-    monkeypatch.setattr(cover, "_widen", widen)
-    monkeypatch.setattr(cover, "_evened", lambda search, weighted: None)
-    cover.cover(search, weighted)
-    assert sent == ([[place], []] if find_more else [[place]])
+        def tempered_particles(density, start, rng):
+            done.append("particles")
+            return np.zeros((4, 2))
+
+        def widen(search, places):
+            done.append("wider")
+            search.use(MixtureProposal(part.base, (part, part), np.array([0.5, 0.5])))
+            return uneven
+
+        monkeypatch.setattr(cover, "audit", audit)
+        monkeypatch.setattr(cover, "train_on", train_on)
+        monkeypatch.setattr(cover, "tempered_particles", tempered_particles)
+        monkeypatch.setattr(cover, "uncovered", lambda *_: particles)
+        monkeypatch.setattr(cover, "_widen", widen)
+        monkeypatch.setattr(cover, "_evened", lambda search, weighted: None)
+        cover.cover(search, weighted)
+        return done
+
+    search.trained = True
+    return taken
+
+
+def test_particles_go_out_again_after_some_that_found_a_place(steps):
+    assert steps([0.5, 0, 0, 0, 0, 0, 0], [PLACE]) == ["particles", "wider"] * 6
+
+
+def test_particles_do_not_go_out_again_after_some_that_found_none(steps):
+    assert steps([0.5, 0], []) == ["particles", "wider"]
+
+
+def test_particles_go_out_again_for_another_place(steps):
+    assert steps([0.5, 0.5, 0], []) == ["particles", "wider"] * 2
+
+
+def test_a_tail_that_training_shortens_is_trained_away(steps):
+    assert steps([0.2, 0.1, 0.05, 0], []) == ["training"] * 3
+
+
+def test_what_training_does_not_shorten_is_a_mode(steps):
+    assert steps([0.2, 0.2, 0], []) == ["training", "particles", "wider"]
+
+
+def test_too_much_for_a_tail_is_a_mode(steps):
+    assert steps([0.3, 0], []) == ["particles", "wider"]

@@ -23,7 +23,9 @@ _WORTH_TEMPERING = 0.02
 """Share of the evidence at a place where there may be more than starts find."""
 
 _TAIL_OF_A_FLOW = 0.25
-"""Share of the evidence outside a flow that more training is likely to cover."""
+_SHRINKING = 0.7
+"""Share of the evidence outside a flow that more training is likely to cover, at most, and of what it was
+before the last training: what that did not lower is a mode."""
 
 _MOST_PASSES = 6
 """Times that q is widened."""
@@ -46,6 +48,7 @@ how many parts at most."""
 def cover(search: Search, weighted: Weighted) -> Weighted:
     """Audit q, and widen it by a part for every place with mass that it does not cover, until none is
     found; weighted draws of what it then is."""
+    share_before = np.inf
     try:
         climb_around_q(search)
         for _ in range(_MOST_PASSES):
@@ -62,9 +65,10 @@ def cover(search: Search, weighted: Weighted) -> Weighted:
                 # what a Gaussian lacks around its own place no further ones give it: it is for chains
                 if gaussian and not weighted.carry(search.least) and _slopes(search, missed, weighted):
                     break
-                tail = sum(place.share for place in missed) < _TAIL_OF_A_FLOW
+                share = sum(place.share for place in missed)
+                tail = share < min(_TAIL_OF_A_FLOW, _SHRINKING * share_before)
                 if tail and search.trained and not several and (more := trained_further(search, weighted)):
-                    weighted = more
+                    weighted, share_before = more, share
                     continue
                 search.ledger.enter("modes")
                 worthwhile = unsure or max(place.share for place in missed) > _WORTH_TEMPERING

@@ -1,4 +1,5 @@
-"""The stages that look for q: explore, gaussian, flow; each ends the search when its weights carry."""
+"""The stages that look for q: explore, gaussian, flow; each ends the search when its weights carry. Then the
+weights of the last."""
 
 from __future__ import annotations
 
