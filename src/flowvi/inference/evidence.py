@@ -28,8 +28,8 @@ def log_evidence(search: Search, weighted: Weighted) -> Estimate:
 
 
 def log_evidence_seen(search: Search, weighted: Weighted) -> Estimate:
-    """The log evidence of what has been drawn, by importance weights or, where there are chains, by the bridge
-    between q and them."""
+    """The log evidence of what has been drawn, by importance weights or, where there are chains, by the
+    bridge between q and them."""
     if search.chains is None:
         return weighted.log_evidence
     z, log_density = thinned(search.chains, len(weighted.z))
