@@ -6,7 +6,7 @@ import pytest
 from stages import density_of
 
 from flowvi.inference import cover
-from flowvi.inference.correct import MOST_PROPOSALS
+from flowvi.inference.correct import MOST_PROPOSALS, Weighted
 from flowvi.inference.gaussian import Gaussian
 from flowvi.inference.proposal import MixtureProposal, gaussian_proposal
 from flowvi.inference.search import Search
@@ -132,3 +132,10 @@ def test_what_training_does_not_shorten_is_a_mode(steps):
 
 def test_too_much_for_a_tail_is_a_mode(steps):
     assert steps([0.3, 0], []) == ["particles", "wider"]
+
+
+@pytest.mark.parametrize(("slope", "done"), [(True, []), (False, ["particles", "wider"])])
+def test_what_is_around_its_own_place_is_left_to_chains(steps, monkeypatch, slope, done):
+    monkeypatch.setattr(cover, "covers", lambda *_: slope)
+    monkeypatch.setattr(Weighted, "carry", lambda *_: False)
+    assert steps([0.3, 0], []) == done

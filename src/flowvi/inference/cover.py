@@ -60,16 +60,15 @@ def cover(search: Search, weighted: Weighted) -> Weighted:
             unsure = several and not (search.tempered and weighted.carry(search.least))
             if search.over or not (missed or unsure):
                 break
-            gaussian = not (search.trained or several)
             with np.errstate(all="ignore"):
-                # what a Gaussian lacks around its own place no further ones give it: it is for chains
-                if gaussian and not weighted.carry(search.least) and _slopes(search, missed, weighted):
-                    break
                 share = sum(place.share for place in missed)
                 tail = share < min(_TAIL_OF_A_FLOW, _SHRINKING * share_before)
                 if tail and search.trained and not several and (more := trained_further(search, weighted)):
                     weighted, share_before = more, share
                     continue
+                # what q lacks around its own place no further Gaussians give it: it is for chains
+                if not (several or weighted.carry(search.least)) and _slopes(search, missed, weighted):
+                    break
                 search.ledger.enter("modes")
                 worthwhile = unsure or max(place.share for place in missed) > _WORTH_TEMPERING
                 if worthwhile and (missed or search.particles_find_more):
