@@ -17,6 +17,11 @@ _QUICK = {"xla_cpu_use_fusion_emitters": False}
 """The older emitters compile a third faster; what they make runs up to three times as long.
 See docs/decisions."""
 
+_ALONE = ("_callback", "lapack_")
+"""In the names of custom calls that want no other program beside theirs. What is called outside JAX may not
+bear two threads; factorisations wait on XLA's own threads for tasks that wait there for a thread: for ever,
+where as many programs factorise as there are threads (jaxlib 0.10)."""
+
 
 class Compiled:
     """`equinox.filter_jit` with options that shorten compiling, and a way to compile ahead of the first call.
@@ -48,12 +53,13 @@ class Compiled:
     def ahead(self, *args: Any) -> bool:
         """Trace now, and compile on another thread what a call with arguments like these will run.
 
-        Returns whether the program leaves JAX, to call Python or another library.
+        Returns whether calls must not overlap: the program leaves JAX, to call Python or another library, or
+        factorises matrices.
         """
         lowered = self._jitted.lower(*args)
         self._ahead.append(_worker().submit(double_precision(lowered.compile)))
-        # callbacks are custom calls like xla_ffi_python_cpu_callback; constants may be of any size
-        return "_callback" in lowered.lowered.compiler_ir().operation.get_asm(large_elements_limit=16)
+        text = lowered.lowered.compiler_ir().operation.get_asm(large_elements_limit=16)
+        return any(name in text for name in _ALONE)
 
     @functools.cached_property
     def _jitted(self) -> Any:

@@ -55,3 +55,16 @@ def test_a_density_outside_jax_is_never_called_twice_at_once():
     np.testing.assert_allclose(value, z.sum(axis=1), rtol=0, atol=1e-14)
     assert len(met) == 5
     assert not any(met)
+
+
+def test_programs_that_factorise_matrices_do_not_run_side_by_side():
+    # on as many threads as XLA has they would wait for each other without end
+    def log_density(z):
+        factor = jnp.linalg.cholesky(jnp.exp(z[0]) * jnp.eye(30) + jnp.ones((30, 30)))
+        return jnp.log(jnp.diag(factor)).sum()
+
+    threads = density_of(log_density, 3).map(lambda _: threading.get_ident(), range(4))
+    assert threads == [threading.get_ident()] * 4
+    z, value = values(log_density, 20 * VALUES)
+    scale = np.exp(z[:, 0])
+    np.testing.assert_allclose(value, (29 * z[:, 0] + np.log(scale + 30)) / 2, rtol=1e-10)

@@ -47,10 +47,8 @@ class Density:
         self.ledger = ledger
         self.journal = journal or Journal()
         # the density alone is needed later: it is compiled while its gradient is, and while the starts climb
-        leaves_jax = _value.ahead(target, np.zeros((VALUES, target.dim)))
-        # what is called outside JAX may not bear two threads
-        self._one_thread = leaves_jax
-        self._values = _values if leaves_jax else _values_on_all_cores
+        self._one_thread = _value.ahead(target, np.zeros((VALUES, target.dim)))
+        self._values = _values if self._one_thread else _values_on_all_cores
 
     def value_and_grad(
         self, z: Float[np.ndarray, "n dim"]
