@@ -204,13 +204,16 @@ def test_simulations_that_fail_are_counted_and_dropped():
         mu, x = normal(rng)
         return mu, np.where(kind == 1, np.nan, x)
 
-    amortized = briefly(faulty, simulations=600)
+    with pytest.warns(UserWarning, match="Of 600 simulations .* The prior that q knows"):
+        amortized = briefly(faulty, simulations=600)
     why = "RuntimeError: the solver diverged"
     assert set(amortized.failed) == {why, "data with NaN or infinite values"}
     assert 100 < amortized.failed[why] < 200
     assert amortized.simulations + sum(amortized.failed.values()) == 600
     assert "simulations dropped (RuntimeError: the solver diverged)" in repr(amortized)
     assert np.isfinite(amortized.held_out.value)
+    # which the verdict of each posterior tells too
+    assert "The prior that q knows" in str(amortized.posterior(np.zeros(4), 200).verdict)
 
 
 def test_data_outside_what_was_simulated_are_warned_of(linear):

@@ -12,6 +12,7 @@ from flowvi.amortized.arguments import whole
 from flowvi.amortized.conditional_flow import conditional_flow
 from flowvi.amortized.contrast import contrasts
 from flowvi.amortized.elbo import Bound, bound_of
+from flowvi.amortized.failures import listed
 from flowvi.amortized.familiar import Familiar
 from flowvi.amortized.layout import layout_of
 from flowvi.amortized.likelihood import Likelihood, Model
@@ -33,6 +34,8 @@ from flowvi.precision import double_precision
 
 _COLLAPSED = 1e-6
 """Spread of summaries over data sets, relative to their size, below which they say nothing."""
+_MANY_DROPPED = 0.05
+"""Share of the simulations."""
 _CALLER = "flowvi.amortize"
 
 
@@ -158,7 +161,7 @@ def amortize(
         trained = train(
             network, supply, bound, fresh=fresh, max_steps=max_steps, seed=streams[3], progress=progress
         )
-        notes = _notes(trained)
+        notes = _notes(trained) if trained.ended else (*_dropped(supply), *_notes(trained))
         for note in notes:
             warn(note)
         return Amortized(
@@ -188,6 +191,17 @@ def _require_likelihood(given: Likelihood | None, first: Pairs) -> None:
             "objective='elbo' needs a model with a likelihood, and data sets of one size. Leave it out: "
             "forward KL needs simulations only."
         )
+
+
+def _dropped(supply: Supply) -> tuple[str, ...]:
+    """What there is to warn of where simulations fail often, which mostly depends on the parameters."""
+    dropped = sum(supply.failed.values())
+    if dropped <= _MANY_DROPPED * (dropped + supply.used):
+        return ()
+    return (
+        f"Of {dropped + supply.used:,} simulations {listed(supply.failed)}. The prior that q knows is that "
+        "of the parameters whose simulations can be used.",
+    )
 
 
 def _notes(trained: Trained) -> tuple[str, ...]:
