@@ -58,6 +58,7 @@ class Compiled:
         """
         lowered = self._jitted.lower(*args)
         self._ahead.append(_worker().submit(double_precision(lowered.compile)))
+        # callbacks are custom calls like xla_ffi_python_cpu_callback; constants may be of any size
         text = lowered.lowered.compiler_ir().operation.get_asm(large_elements_limit=16)
         return any(name in text for name in _ALONE)
 

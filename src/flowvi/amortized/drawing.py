@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from flowvi.cores import ROWS, on_all_cores
+from flowvi.cores import ROWS, in_batches, on_all_cores
 from flowvi.flows import Flow
+from flowvi.flows.alone import factorises_rows
 from flowvi.flows.base_draws import base_draws
 
 _BLOCK = 2**16
@@ -27,10 +28,11 @@ def draw(
     of_row = np.repeat(np.arange(len(condition)), n)
     condition = condition.astype(np.float32)
     u = np.empty(base.shape)
+    mapped = in_batches if factorises_rows(flow) else on_all_cores
     for start in range(0, len(base), _BLOCK):
         block = slice(start, start + _BLOCK)
         inputs = np.concatenate([base[block], condition[of_row[block]]], axis=1)
-        (u[block],) = on_all_cores(lambda rows: (_push(flow, rows),), inputs, ROWS)
+        (u[block],) = mapped(lambda rows: (_push(flow, rows),), inputs, ROWS)
     return u.reshape(len(condition), n, flow.dim)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from flowvi.bijections import Bijection
 from flowvi.cores import ROWS, map_on_all_cores
 from flowvi.errors import FlowError
+from flowvi.flows.alone import factorises_rows
 from flowvi.flows.arguments import as_draws_shape, as_floats, as_key, compile_quickly, under_trace
 from flowvi.flows.distribution import Distribution
 from flowvi.flows.torus import check_space, of_angles
@@ -164,7 +165,7 @@ class Flow(eqx.Module):
         def of_chunk(start: int, rows: int) -> tuple[Array]:
             return (_log_prob_of_rows(self, _chunk(points, start, rows), _chunk(conditions, start, rows)),)
 
-        return _in_chunks(of_chunk, math.prod(batch), self.dim)[0].reshape(batch)
+        return _in_chunks(of_chunk, math.prod(batch), self)[0].reshape(batch)
 
 
 def forward_and_log_prob(
@@ -270,22 +271,24 @@ def _pushed(flow: Flow, push: Callable, key: Any, shape: Any, condition: Any) ->
             draws = _base_draws(flow.base, key, jnp.asarray(start), rows)
             return push(flow, draws, _chunk(condition, start, rows))
 
-        outputs = _in_chunks(of_chunk, n, flow.dim)
+        outputs = _in_chunks(of_chunk, n, flow)
     return tuple(output.reshape(*shape, *output.shape[1:]) for output in outputs)
 
 
-def _in_chunks(of_chunk: Callable[[int, int], tuple], n: int, dim: int) -> tuple[np.ndarray, ...]:
+def _in_chunks(of_chunk: Callable[[int, int], tuple], n: int, flow: Flow) -> tuple[np.ndarray, ...]:
     """The first n rows of of_chunk(0, rows), of_chunk(rows, rows), ..., concatenated on the host.
 
     The number of rows is a power of two, so that few programs serve every n.
     """
-    rows = 1 << (max(1, min(n, _CHUNK // dim, _MOST_ROWS)) - 1).bit_length()
+    rows = 1 << (max(1, min(n, _CHUNK // flow.dim, _MOST_ROWS)) - 1).bit_length()
 
     def on_host(start: int) -> list[np.ndarray]:
         return [np.asarray(array) for array in of_chunk(start, rows)]
 
     # the first compiles, which threads would do at the same time each
-    chunks = [on_host(0), *map_on_all_cores(on_host, range(rows, n, rows))]
+    first, others = on_host(0), range(rows, n, rows)
+    rest = map(on_host, others) if factorises_rows(flow) else map_on_all_cores(on_host, others)
+    chunks = [first, *rest]
     return tuple(np.concatenate(parts)[:n] for parts in zip(*chunks, strict=True))
 
 

@@ -16,8 +16,9 @@ from scipy.special import gammaln, logsumexp
 
 from flowvi.bijections import Bijection, Identity, TriangularAffine
 from flowvi.compiling import Compiled
-from flowvi.cores import on_all_cores
+from flowvi.cores import in_batches, on_all_cores
 from flowvi.flows import DefensiveNormal, Distribution, Flow, FlowMixture, MultivariateT, Normal, WideNormal
+from flowvi.flows.alone import factorises_rows
 from flowvi.flows.base_draws import base_draws
 from flowvi.flows.defensive_normal import defensive_log_prob
 from flowvi.inference.density import VALUES
@@ -174,12 +175,14 @@ def gaussian_proposal(q: Gaussian) -> MappedProposal:
 def flow_proposal(flow: Flow) -> MappedProposal:
     """Draws of a flow, by one compiled function of one shape whatever n is."""
 
+    mapped = in_batches if factorises_rows(flow) else on_all_cores
+
     def push(base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z, log_det = on_all_cores(lambda part: _push(flow.bijection, part), base, VALUES)
+        z, log_det = mapped(lambda part: _push(flow.bijection, part), base, VALUES)
         return z, log_det
 
     def pull(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        base, log_det = on_all_cores(lambda part: _pull(flow.bijection, part), z, VALUES)
+        base, log_det = mapped(lambda part: _pull(flow.bijection, part), z, VALUES)
         return base, log_det
 
     return MappedProposal(flow.base, lambda: flow.bijection, push, pull)
